@@ -1,0 +1,1 @@
+"""The log: records, and the entries of the hot log that carry them."""

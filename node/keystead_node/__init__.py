@@ -1,0 +1,1 @@
+"""The data-plane process: the shell that feeds the core events and carries out its effects."""

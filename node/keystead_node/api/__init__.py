@@ -1,0 +1,1 @@
+"""The DynamoDB front: validation, errors, one module per operation."""

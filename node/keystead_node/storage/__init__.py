@@ -1,0 +1,1 @@
+"""What a node keeps on its volume (docs/storage-format.md)."""

@@ -1,0 +1,1 @@
+"""Messages between nodes: framing, connections, and the catalog client."""
