@@ -1,0 +1,163 @@
+"""What can happen to a node's core. Times are passed beside the event, never in it."""
+
+import msgspec
+
+from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.ids import Boot, Epoch, Lsn, NodeId, PartitionId, ReplicaId
+from keystead_core.log.entries import LogPoint
+from keystead_core.replication.membership import Membership
+from keystead_core.replication.messages import Message
+
+
+class Received(msgspec.Struct):
+    """A message from another node; `boot` is that of the connection's hello."""
+
+    sender: NodeId
+    boot: Boot
+    message: Message
+
+
+class Synced(msgspec.Struct):
+    """Everything persisted with a sequence number up to `sequence` is on stable storage."""
+
+    sequence: int
+
+
+class Tick(msgspec.Struct):
+    """The time that `Node.deadline()` named has come (or any other: it is always safe)."""
+
+
+class Propose(msgspec.Struct):
+    """Client writes for one partition, as (token, kind, body); the core answers with Proposed or ProposalRefused."""
+
+    partition: PartitionId
+    proposals: list[tuple[int, int, bytes]]
+
+
+class Applied(msgspec.Struct):
+    """The rows hold everything up to `lsn`."""
+
+    partition: PartitionId
+    lsn: Lsn
+
+
+class LockTaken(msgspec.Struct):
+    """The group's lock was raised for us to `counter`."""
+
+    partition: PartitionId
+    counter: int
+
+
+class PeerLost(msgspec.Struct):
+    """The connection to this node was reset."""
+
+    node: NodeId
+
+
+class HostReplica(msgspec.Struct):
+    """Create a replica here. `founding`: the first membership, where this replica is a founder, else None."""
+
+    partition: PartitionId
+    replica: ReplicaId
+    founding: Membership | None
+
+
+class DropReplica(msgspec.Struct):
+    """A committed membership of the group, of this version, excludes `replica`: forget it and keep a tombstone."""
+
+    partition: PartitionId
+    replica: ReplicaId
+
+
+class SetTarget(msgspec.Struct):
+    """Where the catalog wants the group's replicas; its master changes the membership step by step."""
+
+    partition: PartitionId
+    target: list[ReplicaTarget]
+    write_quorum_min: int
+    durable_zones: int
+
+
+class HandOver(msgspec.Struct):
+    """Give up mastership of the group to `successor` (0: the most level full voter elsewhere)."""
+
+    partition: PartitionId
+    successor: ReplicaId
+
+
+class Maintain(msgspec.Struct):
+    """Make every replica of this node ineligible by plan, mastership handed over first."""
+
+
+class Resume(msgspec.Struct):
+    """Make every replica that is ineligible by plan count again."""
+
+
+class Sealed(msgspec.Struct):
+    """The cold log holds everything up to `end`."""
+
+    partition: PartitionId
+    end: LogPoint
+
+
+class SealWanted(msgspec.Struct):
+    """The hot log wants its space back: seal what is committed of this partition."""
+
+    partition: PartitionId
+
+
+class ColdRead(msgspec.Struct):
+    """Answer to ReadCold: records behind `prev`, laid end to end; empty where the cold log does not reach."""
+
+    partition: PartitionId
+    peer: ReplicaId
+    prev: LogPoint
+    records: bytes
+
+
+class CopyFinished(msgspec.Struct):
+    """The copy to `peer` that SendCopy began has ended, well or not."""
+
+    partition: PartitionId
+    peer: ReplicaId
+    ok: bool
+
+
+class CopyArrived(msgspec.Struct):
+    """A verified physical copy is here, staged under `token`; the core decides whether to install it."""
+
+    partition: PartitionId
+    token: int
+    epoch: Epoch
+    base: LogPoint
+    membership: bytes
+
+
+class CopyInstalled(msgspec.Struct):
+    """The staged copy has become the replica's rows."""
+
+    partition: PartitionId
+    token: int
+
+
+Event = (
+    Received
+    | Synced
+    | Tick
+    | Propose
+    | Applied
+    | LockTaken
+    | PeerLost
+    | HostReplica
+    | DropReplica
+    | SetTarget
+    | HandOver
+    | Maintain
+    | Resume
+    | Sealed
+    | SealWanted
+    | ColdRead
+    | CopyFinished
+    | CopyArrived
+    | CopyInstalled
+)
