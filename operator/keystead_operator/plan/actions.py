@@ -1,0 +1,107 @@
+"""The actions of a plan. An executor carries them out in order and makes no choice of its own."""
+
+import msgspec
+
+from keystead_core.cluster_map import ReplicaTarget, TableDefinition
+from keystead_core.ids import NodeId, PartitionId
+from keystead_operator.plan.state import Founder
+from keystead_operator.spec.resources import TableSpec
+
+
+class AddNode(msgspec.Struct, frozen=True, tag=True):
+    """Make a place for a node: a volume, and the identity of the place (never of the node)."""
+
+    name: str
+    zone: str
+
+
+class StartNode(msgspec.Struct, frozen=True, tag=True):
+    name: str
+
+
+class StopNode(msgspec.Struct, frozen=True, tag=True):
+    name: str
+    reason: str
+
+
+class NameFounders(msgspec.Struct, frozen=True, tag=True):
+    """Write down the catalog's first members. Done once in the life of a cluster."""
+
+    founders: tuple[Founder, ...]
+
+
+class FormCatalog(msgspec.Struct, frozen=True, tag=True):
+    """Tell one founder to form the catalog with the others. A node that has formed it ignores this."""
+
+    name: str
+    node: NodeId
+    founders: tuple[Founder, ...]
+
+
+class MarkBootstrapped(msgspec.Struct, frozen=True, tag=True):
+    """Write down that the catalog exists: from now on a missing one is lost, never new."""
+
+
+class MarkLeft(msgspec.Struct, frozen=True, tag=True):
+    """Record that a node id will never serve again. Irreversible."""
+
+    node: NodeId
+
+
+class CreateTable(msgspec.Struct, frozen=True, tag=True):
+    spec: TableSpec
+
+
+class UpdateTable(msgspec.Struct, frozen=True, tag=True):
+    """Bring the changeable part of a table's definition to this."""
+
+    definition: TableDefinition
+
+
+class DeleteTable(msgspec.Struct, frozen=True, tag=True):
+    name: str
+    table_id: str
+
+
+class ForgetTable(msgspec.Struct, frozen=True, tag=True):
+    """Let the object of a deleted table go: nothing is left to do for it."""
+
+    resource: str
+
+
+class SetTarget(msgspec.Struct, frozen=True, tag=True):
+    """Tell a group where its replicas should live. `generation` and `members` are those on which it was decided."""
+
+    partition: PartitionId
+    target: tuple[ReplicaTarget, ...]
+
+
+Action = (
+    AddNode
+    | StartNode
+    | StopNode
+    | NameFounders
+    | FormCatalog
+    | MarkBootstrapped
+    | MarkLeft
+    | CreateTable
+    | UpdateTable
+    | DeleteTable
+    | ForgetTable
+    | SetTarget
+)
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Something that the planner leaves alone. `subject` is Kind/name; `reason` one word, `message` a sentence."""
+
+    subject: str
+    reason: str
+    message: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to do, in this order, and what not to do and why."""
+
+    actions: tuple[Action, ...] = ()
+    notes: tuple[Note, ...] = ()

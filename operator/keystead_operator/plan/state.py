@@ -1,0 +1,58 @@
+"""What the planner compares: the desired state and one observation."""
+
+import msgspec
+
+from keystead_core.cluster_map import ClusterMap
+from keystead_core.ids import NodeId, ReplicaId
+from keystead_operator.spec.resources import ClusterSpec, TableSpec
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """The declared objects. `tables` include those whose deletion was asked for (TableSpec.deleting)."""
+
+    cluster: ClusterSpec
+    tables: tuple[TableSpec, ...] = ()
+
+
+class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for one node (a pod with its volume, a process with its directory) and who lives there now.
+
+    `running`: the process exists. `reachable`: it answered; only then do `id`, `formed` (it holds a catalog
+    replica), `volume_empty` (it held no replica of anything when it started and holds none now) mean something.
+    `volume_lost`: the process runs on a volume that is gone. `start_in_seconds`: a dead process is not started again
+    before that. `away_seconds`: how long it has not answered.
+    """
+
+    name: str
+    zone: str
+    running: bool
+    reachable: bool = False
+    id: NodeId = NodeId("")
+    formed: bool = False
+    volume_empty: bool = False
+    volume_lost: bool = False
+    start_in_seconds: float = 0.0
+    away_seconds: float = 0.0
+    peer_address: str = ""
+
+
+class Founder(msgspec.Struct, frozen=True):
+    """A first member of the catalog. Named once, before anything is formed."""
+
+    node_id: NodeId
+    name: str
+    zone: str
+    replica_id: ReplicaId
+    peer_address: str
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """One observation. `map` is None unless the catalog has a master that serves: then nothing is decided on it.
+
+    `bootstrapped` is the one marker that a catalog was ever formed.
+    """
+
+    nodes: tuple[ObservedNode, ...]
+    founders: tuple[Founder, ...] = ()
+    bootstrapped: bool = False
+    map: ClusterMap | None = None

@@ -1,0 +1,26 @@
+"""`python -m keystead_operator.spec generate [DIRECTORY]` writes the CustomResourceDefinitions, by default to crds/."""
+
+import sys
+from pathlib import Path
+
+from keystead_operator.spec.generate import rendered_files
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["generate"]:
+            directory = Path("crds")
+        case ["generate", where]:
+            directory = Path(where)
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in rendered_files().items():
+        (directory / name).write_text(content, encoding="utf-8")
+        print(directory / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""What a valid manifest means, as typed values: what plan/ works with.
+
+Both take an object with its defaults (validation.with_defaults) that was found valid.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from keystead_core.cluster_map import KeyAttribute
+
+_DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A StorageCluster. `write_quorum` 0 means a majority. Times are in seconds."""
+
+    name: str
+    nodes: int
+    zones: tuple[str, ...] = ()
+    replicas: int = 3
+    write_quorum: int = 0
+    durable_zones: int = 1
+    lease_seconds: float = 1.0
+    lock: str = "preferred"
+    reads: str = "lease"
+    node_loss_grace_seconds: float = 300.0
+    suspend: bool = False
+
+
+class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A Table, with what it leaves open taken from its cluster. `read_units` 0: on demand.
+
+    `partitions`: how many to create it with. `partitions_fixed`: the spec names a count. `resource`: the name of the
+    object. `deleting`: the object is being deleted.
+    """
+
+    resource: str
+    name: str
+    hash_key: KeyAttribute
+    range_key: KeyAttribute | None
+    replicas: int
+    write_quorum: int
+    durable_zones: int
+    read_units: int = 0
+    write_units: int = 0
+    partitions: int = 1
+    partitions_fixed: bool = False
+    deletion_protection: bool = False
+    retain: bool = False
+    tags: dict[str, str] = {}
+    deleting: bool = False
+
+    @property
+    def managed_by(self) -> str:
+        return f"Table/{self.resource}"
+
+
+def duration_seconds(text: str) -> float:
+    """5m30s -> 330.0"""
+    return sum(int(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(text))
+
+
+def cluster_spec(manifest: dict[str, Any]) -> ClusterSpec:
+    spec = manifest["spec"]
+    replication, failover = spec["replication"], spec["failover"]
+    return ClusterSpec(
+        name=manifest["metadata"]["name"],
+        nodes=spec["nodes"],
+        zones=tuple(spec["zones"].get("names", ())),
+        replicas=replication["replicas"],
+        write_quorum=replication.get("writeQuorum", 0),
+        durable_zones=replication["durableZones"],
+        lease_seconds=float(failover["leaseSeconds"]),
+        lock=failover["lock"],
+        reads=failover["reads"],
+        node_loss_grace_seconds=duration_seconds(spec["nodeLossGrace"]),
+        suspend=spec["suspend"],
+    )
+
+
+def table_spec(manifest: dict[str, Any], cluster: ClusterSpec) -> TableSpec:
+    """The table as `cluster` is to hold it. A table with its own replica count has its own majority too."""
+    spec, metadata = manifest["spec"], manifest["metadata"]
+    types = {attribute["name"]: attribute["type"] for attribute in spec["attributes"]}
+    keys, capacity, partitions = spec["keySchema"], spec["capacity"], spec.get("partitions", {})
+    range_name = keys.get("rangeKey")
+    replicas = spec.get("replicas", cluster.replicas)
+    inherited_quorum = cluster.write_quorum if replicas == cluster.replicas else 0
+    return TableSpec(
+        resource=metadata["name"],
+        name=spec.get("tableName", metadata["name"]),
+        hash_key=KeyAttribute(keys["hashKey"], types[keys["hashKey"]]),
+        range_key=None if range_name is None else KeyAttribute(range_name, types[range_name]),
+        replicas=replicas,
+        write_quorum=spec.get("writeQuorum", inherited_quorum),
+        durable_zones=spec.get("durableZones", min(cluster.durable_zones, replicas)),
+        read_units=capacity.get("read", 0),
+        write_units=capacity.get("write", 0),
+        partitions=partitions.get("count", partitions.get("min", 1)),
+        partitions_fixed="count" in partitions,
+        deletion_protection=spec["deletionProtection"],
+        retain=spec["deletionPolicy"] == "Retain",
+        tags=spec.get("tags", {}),
+        deleting="deletionTimestamp" in metadata,
+    )
