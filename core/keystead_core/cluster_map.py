@@ -2,11 +2,19 @@
 
 The catalog's state machine makes it, every node keeps the last one it saw on its disk, and routers follow its deltas.
 It is a hint to everyone but the catalog: a replica trusts only its own log about who its members are.
+
+A partition that is missing from a map is not thereby deleted: only `ClusterMap.is_deleted` says so, and a node drops a
+replica of a deleted table for no other reason.
 """
+
+from bisect import bisect_right
 
 import msgspec
 
-from keystead_core.ids import NodeId, PartitionId, ReplicaId
+from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId, ReplicaId
+
+CATALOG_TABLE = ""
+"""The table of the catalog's own partition; no table that a user makes can have this name."""
 
 
 class KeyAttribute(msgspec.Struct, frozen=True):
@@ -53,7 +61,8 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A range [low, high) of row keys of one table (`high` None: no end) and its replica group.
 
     `founders` are the members with which the group was made; `target` is where the group's master is to bring its
-    membership; `members`, `epoch`, `membership_version` and `master` are what the group last reported.
+    membership, the first of them being the preferred master; `members`, `epoch`, `membership_version` and `master` are
+    what the group last reported. `write_quorum` is a number here, never 0.
     """
 
     id: PartitionId
@@ -72,7 +81,11 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that has registered. `state`: active | maintenance | left (irreversible). Addresses are host:port."""
+    """A node that has registered. `state`: active | maintenance | left (irreversible). Addresses are host:port.
+
+    `host` and `disk` are names that are unique in the cluster (a disk's volume handle, not its device number); ""
+    means unknown, and is shared with nobody.
+    """
 
     id: NodeId
     name: str
@@ -86,11 +99,182 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for the whole cluster: defaults of new tables, and limits.
+
+    `write_quorum` 0 means a majority. `peers_max` bounds the nodes with which one node shares groups.
+    `shared_fate_ok`: voters of one group may share a host or a disk (embedded mode).
+    """
+
+    partitions: int = 1
+    replicas: int = 3
+    write_quorum: int = 0
+    durable_zones: int = 1
+    lease_ms: int = 1000
+    peers_max: int = 24
+    shared_fate_ok: bool = False
+    tables_max: int = 10_000
+    partitions_max: int = 200_000
+    partitions_per_table_max: int = 10_000
+
+
+class MapDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed in the map after version `since`, up to `version`. `whole`: apply it to nothing, it is everything.
+
+    `deleted` is given whole when it changed, else None.
+    """
+
+    since: int
+    version: int
+    cluster: str
+    whole: bool
+    nodes: list[NodeEntry]
+    tables: list[TableDefinition]
+    partitions: list[PartitionEntry]
+    removed_tables: list[str]
+    removed_partitions: list[PartitionId]
+    deleted: list[tuple[int, int]] | None
+    settings: ClusterSettings
+
+
+class DeltaMismatch(ValueError):
+    """The delta does not continue the map: ask again with the map's own version."""
+
+
 class ClusterMap(msgspec.Struct, kw_only=True):
-    """The whole map. `version` rises with every change."""
+    """The whole map. `version` rises with every change: it is the LSN of the catalog record that made the last one.
+
+    `deleted`: the ids of all partitions ever deleted, as sorted, disjoint, closed ranges [first, last].
+    """
 
     version: int
     cluster: str
     nodes: dict[NodeId, NodeEntry]
     tables: dict[str, TableDefinition]
     partitions: dict[PartitionId, PartitionEntry]
+    deleted: list[tuple[int, int]] = []
+    settings: ClusterSettings = ClusterSettings()
+
+    def apply_delta(self, delta: MapDelta) -> "ClusterMap":
+        """The map at `delta.version`; this one stays as it is. Idempotent: an older delta changes nothing.
+
+        Raises DeltaMismatch if the delta starts after this map or belongs to another cluster.
+        """
+        if self.cluster and delta.cluster != self.cluster:
+            raise DeltaMismatch(f"a delta of cluster {delta.cluster} does not fit a map of cluster {self.cluster}")
+        if delta.version <= self.version:
+            return self
+        if not delta.whole and delta.since > self.version:
+            raise DeltaMismatch(f"a delta since version {delta.since} leaves a gap behind version {self.version}")
+        nodes = {} if delta.whole else dict(self.nodes)
+        tables = {} if delta.whole else dict(self.tables)
+        partitions = {} if delta.whole else dict(self.partitions)
+        for name in delta.removed_tables:
+            tables.pop(name, None)
+        for partition in delta.removed_partitions:
+            partitions.pop(partition, None)
+        nodes.update((node.id, node) for node in delta.nodes)
+        tables.update((table.name, table) for table in delta.tables)
+        partitions.update((entry.id, entry) for entry in delta.partitions)
+        return ClusterMap(
+            version=delta.version,
+            cluster=delta.cluster,
+            nodes=nodes,
+            tables=tables,
+            partitions=partitions,
+            deleted=self.deleted if delta.deleted is None else delta.deleted,
+            settings=delta.settings,
+        )
+
+    def is_deleted(self, partition: PartitionId) -> bool:
+        """Whether the catalog has deleted the partition's table: its replicas may be dropped."""
+        return in_ranges(self.deleted, partition)
+
+    def catalog(self) -> PartitionEntry | None:
+        """The catalog's own group, if the map is not the empty one."""
+        return self.partitions.get(CATALOG_PARTITION)
+
+
+EMPTY_MAP = ClusterMap(version=0, cluster="", nodes={}, tables={}, partitions={})
+
+
+def in_ranges(ranges: list[tuple[int, int]], number: int) -> bool:
+    """Whether sorted, disjoint, closed ranges hold the number."""
+    place = bisect_right(ranges, number, key=lambda pair: pair[0])
+    return place > 0 and number <= ranges[place - 1][1]
+
+
+class RangeIndex:
+    """The partitions of one table, found by row key in O(log n). Immutable; cheap to build anew."""
+
+    __slots__ = ("_entries", "_lows")
+
+    def __init__(self, entries: list[PartitionEntry]) -> None:
+        self._entries = tuple(sorted(entries, key=lambda entry: entry.low))
+        self._lows = [entry.low for entry in self._entries]
+
+    def find(self, row_key: bytes) -> PartitionEntry | None:
+        """The partition whose range holds the row key; None where the map has a hole."""
+        place = bisect_right(self._lows, row_key) - 1
+        if place < 0:
+            return None
+        entry = self._entries[place]
+        if entry.high is not None and row_key >= entry.high:
+            return None
+        return entry
+
+    def after(self, low: bytes) -> PartitionEntry | None:
+        """The partition that holds `low` or, in a hole, the next one behind it: what a scan reads next."""
+        found = self.find(low)
+        if found is not None:
+            return found
+        place = bisect_right(self._lows, low)
+        return self._entries[place] if place < len(self._entries) else None
+
+    @property
+    def entries(self) -> tuple[PartitionEntry, ...]:
+        """All partitions, in order of their ranges."""
+        return self._entries
+
+
+class Routes:
+    """A map with an index per table; following a delta rebuilds only the indexes of the tables that it touches."""
+
+    __slots__ = ("_indexes", "map")
+
+    def __init__(self, cluster_map: ClusterMap = EMPTY_MAP) -> None:
+        self.map = cluster_map
+        by_table: dict[str, list[PartitionEntry]] = {}
+        for entry in cluster_map.partitions.values():
+            by_table.setdefault(entry.table, []).append(entry)
+        self._indexes = {table: RangeIndex(entries) for table, entries in by_table.items()}
+
+    def table(self, name: str) -> RangeIndex | None:
+        """The index of a table's partitions; None if the map has none of that name."""
+        return self._indexes.get(name)
+
+    def apply_delta(self, delta: MapDelta) -> None:
+        """Moves on to the delta's version. Raises DeltaMismatch as `ClusterMap.apply_delta` does."""
+        before = self.map
+        after = before.apply_delta(delta)
+        if after is before:
+            return
+        if delta.whole:
+            fresh = Routes(after)
+            self.map, self._indexes = fresh.map, fresh._indexes
+            return
+        changed = {entry.id: entry for entry in delta.partitions}
+        gone = set(delta.removed_partitions)
+        touched = dict.fromkeys(entry.table for entry in delta.partitions)
+        touched.update(
+            (before.partitions[id_].table, None) for id_ in delta.removed_partitions if id_ in before.partitions
+        )
+        self.map = after
+        for table in touched:
+            index = self._indexes.get(table)
+            kept = [e for e in index.entries if e.id not in changed and e.id not in gone] if index else []
+            entries = kept + [entry for entry in delta.partitions if entry.table == table]
+            if entries:
+                self._indexes[table] = RangeIndex(entries)
+            else:
+                self._indexes.pop(table, None)

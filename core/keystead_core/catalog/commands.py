@@ -1,0 +1,193 @@
+"""The catalog's commands: the bodies of records of Kind.CATALOG.
+
+    body = msgpack array [number, field, ...]
+
+A command's number and the order of its fields are for ever; new fields are appended, with a default. A command carries
+all that its application needs (time and seed come from the proposer), so that every replica applies it alike.
+
+`fence` is the operator's number in office (see `Fence`). Where it may be 0, 0 means: not the operator's command.
+"""
+
+import msgspec
+
+from keystead_core.cluster_map import ClusterSettings, KeyAttribute, NodeEntry, ReplicaTarget
+from keystead_core.ids import Boot, Epoch, NodeId, PartitionId
+
+
+class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A table as it is asked for. A number that is 0 stands for the cluster's default."""
+
+    name: str
+    hash_key: KeyAttribute
+    range_key: KeyAttribute | None = None
+    partitions: int = 0
+    replicas: int = 0
+    write_quorum: int = 0
+    durable_zones: int = 0
+    managed_by: str = ""
+    deletion_protection: bool = False
+    tags: dict[str, str] = {}
+    billing_mode: str = "PAY_PER_REQUEST"
+    read_units: int = 0
+    write_units: int = 0
+
+
+class ReplicaSpec(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a target. A node that the target already holds keeps its replica id unless `fresh` asks for another."""
+
+    node: NodeId
+    role: str = "voter"
+    fresh: bool = False
+
+
+class LockRequest(msgspec.Struct, frozen=True, array_like=True):
+    """A wish for a group's lock above `at_least`."""
+
+    partition: PartitionId
+    at_least: int
+
+
+class GroupReport(msgspec.Struct, frozen=True, array_like=True):
+    """What a master says of its group: newer (epoch, membership version) wins."""
+
+    partition: PartitionId
+    epoch: Epoch
+    membership_version: int
+    members: list[ReplicaTarget]
+    master: NodeId
+
+
+class InitCluster(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The first command of a catalog's log. `catalog`: the founders of the catalog group, with their replica ids."""
+
+    cluster: str
+    catalog: list[ReplicaTarget]
+    settings: ClusterSettings = ClusterSettings()
+
+
+class RegisterNode(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """A node says that it runs. Idempotent; the entry's `state` is not looked at."""
+
+    cluster: str
+    node: NodeEntry
+
+
+class NodeLeft(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The node id never serves again. `only_if_empty`: refused while a group has the node as member or target."""
+
+    node: NodeId
+    fence: int
+    only_if_empty: bool = False
+
+
+class SetNodeState(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """`state`: active | maintenance. `fence` may be 0."""
+
+    node: NodeId
+    state: str
+    fence: int = 0
+
+
+class CreateTable(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """`seed` makes the table's id (any bytes that no other command has); `at`: seconds since 1970. `fence` may be 0."""
+
+    table: TableSpec
+    seed: bytes
+    at: float
+    fence: int = 0
+
+
+class UpdateTable(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The table as it should be. `manager`: "" for the API, else the custom resource that asks. `fence` may be 0."""
+
+    table: TableSpec
+    manager: str = ""
+    fence: int = 0
+
+
+class DeleteTable(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """`manager` as in UpdateTable. `table_id`: "" or the only id that is meant. `fence` may be 0."""
+
+    name: str
+    manager: str = ""
+    table_id: str = ""
+    fence: int = 0
+
+
+class TakeLocks(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A node's candidacies, together: every lock's counter becomes max(counter, at_least) + 1 and names the taker."""
+
+    taker: NodeId
+    boot: Boot
+    locks: list[LockRequest]
+
+
+class ReportGroups(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """What masters say of their groups, in one record."""
+
+    groups: list[GroupReport]
+
+
+class SetTarget(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Where a group should live; the first place is the preferred master's."""
+
+    partition: PartitionId
+    target: list[ReplicaSpec]
+    fence: int
+
+
+class Fence(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """An operator takes office: its number is max(last number, lease transitions) + 1."""
+
+    holder: str
+    lease_transitions: int
+
+
+class UpdateSettings(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """The cluster's settings as they should be."""
+
+    settings: ClusterSettings
+    fence: int
+
+
+Command = (
+    InitCluster
+    | RegisterNode
+    | NodeLeft
+    | SetNodeState
+    | CreateTable
+    | UpdateTable
+    | DeleteTable
+    | TakeLocks
+    | ReportGroups
+    | SetTarget
+    | Fence
+    | UpdateSettings
+)
+
+
+class CommandError(ValueError):
+    """The bytes are no command that this version knows."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Command)
+
+
+def encode_command(command: Command) -> bytes:
+    """The body of the command's record."""
+    return _encoder.encode(command)
+
+
+def decode_command(body: bytes) -> Command:
+    """Reads a record's body. Raises CommandError."""
+    try:
+        command: Command = _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise CommandError(f"no catalog command: {error}") from error
+    return command
+
+
+def take_lock(partition: PartitionId, at_least: int, taker: NodeId, boot: Boot) -> TakeLocks:
+    """One lock alone."""
+    return TakeLocks(taker, boot, [LockRequest(partition, at_least)])
