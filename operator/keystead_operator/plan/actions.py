@@ -2,10 +2,10 @@
 
 import msgspec
 
-from keystead_core.cluster_map import ReplicaTarget, TableDefinition
+from keystead_core.catalog.commands import ReplicaSpec, TableSpec
+from keystead_core.cluster_map import ClusterSettings
 from keystead_core.ids import NodeId, PartitionId
 from keystead_operator.plan.state import Founder
-from keystead_operator.spec.resources import TableSpec
 
 
 class AddNode(msgspec.Struct, frozen=True, tag=True):
@@ -36,6 +36,7 @@ class FormCatalog(msgspec.Struct, frozen=True, tag=True):
     name: str
     node: NodeId
     founders: tuple[Founder, ...]
+    settings: ClusterSettings
 
 
 class MarkBootstrapped(msgspec.Struct, frozen=True, tag=True):
@@ -49,18 +50,30 @@ class MarkLeft(msgspec.Struct, frozen=True, tag=True):
 
 
 class CreateTable(msgspec.Struct, frozen=True, tag=True):
-    spec: TableSpec
+    """Make a table. Where one of that name exists, the catalog refuses."""
+
+    table: TableSpec
 
 
 class UpdateTable(msgspec.Struct, frozen=True, tag=True):
-    """Bring the changeable part of a table's definition to this."""
+    """Bring the changeable part of a table's definition to this, in the name of its manager."""
 
-    definition: TableDefinition
+    table: TableSpec
+    manager: str
 
 
 class DeleteTable(msgspec.Struct, frozen=True, tag=True):
+    """Delete the table with exactly this id, in the name of its manager."""
+
     name: str
+    manager: str
     table_id: str
+
+
+class UpdateSettings(msgspec.Struct, frozen=True, tag=True):
+    """Bring the cluster's settings to this."""
+
+    settings: ClusterSettings
 
 
 class ForgetTable(msgspec.Struct, frozen=True, tag=True):
@@ -70,10 +83,10 @@ class ForgetTable(msgspec.Struct, frozen=True, tag=True):
 
 
 class SetTarget(msgspec.Struct, frozen=True, tag=True):
-    """Tell a group where its replicas should live. `generation` and `members` are those on which it was decided."""
+    """Tell a group where its replicas should live; the first place is the preferred master's."""
 
     partition: PartitionId
-    target: tuple[ReplicaTarget, ...]
+    target: tuple[ReplicaSpec, ...]
 
 
 Action = (
@@ -88,6 +101,7 @@ Action = (
     | UpdateTable
     | DeleteTable
     | ForgetTable
+    | UpdateSettings
     | SetTarget
 )
 

@@ -4,14 +4,18 @@ import msgspec
 
 from keystead_core.cluster_map import ClusterMap
 from keystead_core.ids import NodeId, ReplicaId
-from keystead_operator.spec.resources import ClusterSpec, TableSpec
+from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
 
 
 class Desired(msgspec.Struct, frozen=True):
-    """The declared objects. `tables` include those whose deletion was asked for (TableSpec.deleting)."""
+    """The declared objects. `tables` include those whose deletion was asked for (DeclaredTable.deleting).
+
+    `shared_fate_ok`: voters of one group may share a machine, because there is only one.
+    """
 
     cluster: ClusterSpec
-    tables: tuple[TableSpec, ...] = ()
+    tables: tuple[DeclaredTable, ...] = ()
+    shared_fate_ok: bool = False
 
 
 class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import re
 from typing import Any, Final
 
 import msgspec
+
 from keystead_core.cluster_map import KeyAttribute
 
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h)")
@@ -29,11 +30,11 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     suspend: bool = False
 
 
-class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
+class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
     """A Table, with what it leaves open taken from its cluster. `read_units` 0: on demand.
 
     `partitions`: how many to create it with. `partitions_fixed`: the spec names a count. `resource`: the name of the
-    object. `deleting`: the object is being deleted.
+    object. `deleting`: the object is being deleted. `write_quorum` is a number here, never 0.
     """
 
     resource: str
@@ -80,7 +81,7 @@ def cluster_spec(manifest: dict[str, Any]) -> ClusterSpec:
     )
 
 
-def table_spec(manifest: dict[str, Any], cluster: ClusterSpec) -> TableSpec:
+def declared_table(manifest: dict[str, Any], cluster: ClusterSpec) -> DeclaredTable:
     """The table as `cluster` is to hold it. A table with its own replica count has its own majority too."""
     spec, metadata = manifest["spec"], manifest["metadata"]
     types = {attribute["name"]: attribute["type"] for attribute in spec["attributes"]}
@@ -88,13 +89,13 @@ def table_spec(manifest: dict[str, Any], cluster: ClusterSpec) -> TableSpec:
     range_name = keys.get("rangeKey")
     replicas = spec.get("replicas", cluster.replicas)
     inherited_quorum = cluster.write_quorum if replicas == cluster.replicas else 0
-    return TableSpec(
+    return DeclaredTable(
         resource=metadata["name"],
         name=spec.get("tableName", metadata["name"]),
         hash_key=KeyAttribute(keys["hashKey"], types[keys["hashKey"]]),
         range_key=None if range_name is None else KeyAttribute(range_name, types[range_name]),
         replicas=replicas,
-        write_quorum=spec.get("writeQuorum", inherited_quorum),
+        write_quorum=spec.get("writeQuorum", inherited_quorum) or replicas // 2 + 1,
         durable_zones=spec.get("durableZones", min(cluster.durable_zones, replicas)),
         read_units=capacity.get("read", 0),
         write_units=capacity.get("write", 0),

@@ -1,0 +1,30 @@
+"""plan(): one observation in, one plan out."""
+
+from keystead_operator.plan.actions import Action, Note, Plan
+from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_registry, plan_settings
+from keystead_operator.plan.repairs import plan_repairs
+from keystead_operator.plan.state import Desired, Observed
+from keystead_operator.plan.tables import plan_tables
+
+
+def plan(desired: Desired, observed: Observed) -> Plan:
+    """The actions that bring `observed` nearer to `desired`. Empty when nothing is left to do, or to be done safely."""
+    if desired.cluster.suspend:
+        return Plan((), (Note(f"StorageCluster/{desired.cluster.name}", "Suspended", "spec.suspend is true"),))
+    steps = [
+        *plan_places(desired, observed),
+        *plan_processes(observed),
+        *plan_catalog(desired, observed),
+        *plan_settings(desired, observed),
+        *plan_registry(observed),
+        *plan_tables(desired, observed),
+        *plan_repairs(desired, observed),
+    ]
+    actions: list[Action] = []
+    notes: list[Note] = []
+    for step in steps:
+        if isinstance(step, Note):
+            notes.append(step)
+        else:
+            actions.append(step)
+    return Plan(tuple(actions), tuple(notes))

@@ -1,0 +1,135 @@
+"""Tables: what the catalog has to what is declared."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from keystead_core.catalog.commands import TableSpec
+from keystead_core.cluster_map import ClusterMap, TableDefinition
+from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, ForgetTable, Note, UpdateTable
+from keystead_operator.plan.state import Desired, Observed
+from keystead_operator.spec.resources import DeclaredTable
+
+
+def plan_tables(desired: Desired, observed: Observed) -> Iterator[Action | Note]:
+    """Nothing without a catalog that serves; else each declared table by itself, in the order of their names."""
+    if observed.map is None:
+        for spec in desired.tables:
+            yield Note(subject_of(spec), "CatalogAway", "the catalog has no master that answers")
+        return
+    claimed: dict[str, str] = {}
+    for spec in sorted(desired.tables, key=lambda one: one.resource):
+        owner = claimed.setdefault(spec.name, spec.resource)
+        if owner != spec.resource and not spec.deleting:
+            yield Note(subject_of(spec), "Conflict", f"Table/{owner} declares a table named {spec.name} too")
+            continue
+        existing = observed.map.tables.get(spec.name)
+        if spec.deleting:
+            yield from _plan_deletion(spec, existing)
+        elif existing is None:
+            yield from _plan_creation(spec, observed.map)
+        else:
+            yield from _plan_update(spec, existing)
+
+
+def subject_of(spec: DeclaredTable) -> str:
+    return f"Table/{spec.resource}"
+
+
+def _plan_creation(spec: DeclaredTable, cluster_map: ClusterMap) -> Iterator[Action | Note]:
+    serving = [entry for entry in cluster_map.nodes.values() if entry.state == "active"]
+    zones = {entry.zone for entry in serving}
+    if len(serving) < spec.replicas:
+        yield Note(
+            subject_of(spec), "TooFewNodes", f"{spec.replicas} replicas need as many nodes; {len(serving)} are active"
+        )
+    elif len(zones) < spec.durable_zones:
+        yield Note(
+            subject_of(spec), "TooFewZones", f"writes are to be in {spec.durable_zones} zones; {len(zones)} have nodes"
+        )
+    else:
+        yield CreateTable(wanted_table(spec))
+
+
+def _plan_update(spec: DeclaredTable, existing: TableDefinition) -> Iterator[Action | Note]:
+    if existing.status == "DELETING":
+        yield Note(subject_of(spec), "Deleting", f"the table {spec.name} is being deleted, then it is made anew")
+        return
+    if existing.managed_by not in ("", spec.managed_by):
+        yield Note(subject_of(spec), "Conflict", f"the table {spec.name} is managed by {existing.managed_by}")
+        return
+    if (existing.hash_key, existing.range_key) != (spec.hash_key, spec.range_key):
+        yield Note(subject_of(spec), "KeysDiffer", f"the table {spec.name} exists with other keys")
+        return
+    yield from _unsupported_changes(spec, existing)
+    wanted, have = updated(existing, spec), as_spec(existing)
+    if wanted != have:
+        yield UpdateTable(wanted, spec.managed_by)
+
+
+def _unsupported_changes(spec: DeclaredTable, existing: TableDefinition) -> Iterator[Note]:
+    pairs = {
+        "replicas": (spec.replicas, existing.replicas),
+        "durableZones": (spec.durable_zones, existing.durable_zones),
+        "writeQuorum": (_quorum(spec.write_quorum, spec.replicas), _quorum(existing.write_quorum, existing.replicas)),
+    }
+    if spec.partitions_fixed or spec.partitions > existing.partitions:
+        pairs["partitions"] = (spec.partitions, existing.partitions)
+    for name, (wanted, have) in pairs.items():
+        if wanted != have:
+            yield Note(
+                subject_of(spec), "ChangeNotSupported", f"{name} stays {have}: it cannot be changed to {wanted} yet"
+            )
+
+
+def _quorum(declared: int, replicas: int) -> int:
+    return declared or replicas // 2 + 1
+
+
+def wanted_table(spec: DeclaredTable) -> TableSpec:
+    """The table as the catalog is asked to make it."""
+    return TableSpec(
+        name=spec.name,
+        hash_key=spec.hash_key,
+        range_key=spec.range_key,
+        partitions=spec.partitions,
+        replicas=spec.replicas,
+        write_quorum=spec.write_quorum,
+        durable_zones=spec.durable_zones,
+        managed_by=spec.managed_by,
+        deletion_protection=spec.deletion_protection,
+        tags=spec.tags,
+        billing_mode="PROVISIONED" if spec.read_units else "PAY_PER_REQUEST",
+        read_units=spec.read_units,
+        write_units=spec.write_units,
+    )
+
+
+def as_spec(existing: TableDefinition) -> TableSpec:
+    """An existing table in the form in which one asks for it."""
+    fields = msgspec.structs.asdict(existing)
+    return TableSpec(**{name: fields[name] for name in TableSpec.__struct_fields__})
+
+
+def updated(existing: TableDefinition, spec: DeclaredTable) -> TableSpec:
+    """The table with all that can be changed in place as the spec has it, and the rest as it is."""
+    return msgspec.structs.replace(
+        wanted_table(spec),
+        partitions=existing.partitions,
+        replicas=existing.replicas,
+        write_quorum=existing.write_quorum,
+        durable_zones=existing.durable_zones,
+    )
+
+
+def _plan_deletion(spec: DeclaredTable, existing: TableDefinition | None) -> Iterator[Action | Note]:
+    if existing is None or existing.managed_by != spec.managed_by:
+        yield ForgetTable(spec.resource)
+    elif existing.status == "DELETING":
+        yield Note(subject_of(spec), "Deleting", f"the replicas of {spec.name} are being dropped")
+    elif spec.retain:
+        yield UpdateTable(msgspec.structs.replace(as_spec(existing), managed_by=""), spec.managed_by)
+    elif existing.deletion_protection:
+        yield Note(subject_of(spec), "DeletionProtected", f"the table {spec.name} has deletion protection")
+    else:
+        yield DeleteTable(existing.name, spec.managed_by, existing.table_id)
