@@ -1,0 +1,76 @@
+"""Numbers are read exactly, normalised to the service's text, and refused in its words."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keystead_core.numbers import NumberError, normalise_number, number_bytes, parse_number
+
+NUMBERS = st.builds(
+    lambda digits, scale, negative: f"{'-' if negative else ''}{digits}e{scale - len(str(digits)) + 1}",
+    st.integers(0, 10**38 - 1),
+    st.integers(-130, 125),
+    st.booleans(),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("0042.1200", "42.12"),
+        ("-0", "0"),
+        ("0e999999", "0"),
+        ("1.5E2", "150"),
+        ("1E125", "1" + "0" * 125),
+        ("1e-130", "0." + "0" * 129 + "1"),
+        ("+5", "5"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("-1.10", "-1.1"),
+        ("100", "100"),
+        ("0" * 5000 + "1", "1"),
+        ("1" + "0" * 100, "1" + "0" * 100),
+    ],
+)
+def test_a_number_is_stored_in_canonical_text(text: str, canonical: str) -> None:
+    assert normalise_number(text) == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "The parameter cannot be converted to a numeric value"),
+        ("abc", "The parameter cannot be converted to a numeric value: abc"),
+        (" 1", "The parameter cannot be converted to a numeric value:  1"),
+        (".", "The parameter cannot be converted to a numeric value: ."),
+        ("1e", "The parameter cannot be converted to a numeric value: 1e"),
+        ("NaN", "The parameter cannot be converted to a numeric value: NaN"),
+        ("١", "The parameter cannot be converted to a numeric value: ١"),
+        ("1" * 39, "Attempting to store more than 38 significant digits in a Number"),
+        ("1E126", "Number overflow. Attempting to store a number with magnitude larger than supported range"),
+        ("-1E126", "Number overflow. Attempting to store a number with magnitude larger than supported range"),
+        ("1E-131", "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
+        ("1e" + "9" * 5000, "Number overflow. Attempting to store a number with magnitude larger than supported range"),
+    ],
+)
+def test_a_bad_number_is_refused_in_the_services_words(text: str, message: str) -> None:
+    with pytest.raises(NumberError) as refused:
+        normalise_number(text)
+    assert str(refused.value) == message
+
+
+@given(NUMBERS)
+def test_normalising_keeps_the_value_and_is_idempotent(text: str) -> None:
+    canonical = normalise_number(text)
+    assert Decimal(canonical) == Decimal(text)
+    assert normalise_number(canonical) == canonical
+    assert parse_number(canonical) == parse_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 1), ("1", 2), ("123456", 4), ("3.14159", 5), ("1E125", 2), ("-1", 3), ("0.001", 2), ("42.12", 3)],
+)
+def test_a_number_counts_its_pairs_of_digits(text: str, size: int) -> None:
+    assert number_bytes(normalise_number(text)) == size
