@@ -1,0 +1,237 @@
+"""The state of a cluster for people and programs: all nodes' statuses and the map, merged. Pure.
+
+What `keystead status -o json` prints is `ClusterView` as it stands here; fields are added, never changed.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from keystead_core.cluster_map import ClusterMap, PartitionEntry
+from keystead_core.ids import CATALOG_PARTITION, NodeId
+from keystead_operator.node_status import NodeStatus, ReplicaStatus
+
+
+class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a node without asking it. `problem`: why it does not answer, or ""."""
+
+    name: str
+    zone: str
+    port: int
+    data_dir: str
+    pid: int = 0
+    problem: str = ""
+
+
+class ReplicaView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A replica. `role` is unreachable where its node does not answer, absent where the node has none yet.
+
+    `why_not`: why it is not eligible or not level. LSNs and `lag` (records behind the master) are null when unknown.
+    """
+
+    node: str
+    node_id: NodeId
+    zone: str
+    role: str
+    eligible: bool
+    why_not: str | None
+    last_lsn: int | None
+    commit_lsn: int | None
+    lag: int | None
+
+
+class KeyRange(msgspec.Struct, frozen=True):
+    """Row keys in hex: low <= key < high; high null: no end."""
+
+    low: str
+    high: str | None
+
+
+class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A partition. `master` is the name of the node that serves it, or null. `notes`: what its replicas say."""
+
+    id: int
+    table: str
+    range: KeyRange
+    generation: int
+    epoch: int
+    membership_version: int
+    write_quorum: int
+    durable_zones: int
+    master: str | None
+    replicas: list[ReplicaView]
+    notes: list[str] = []
+
+
+class TableView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A table. `state`: CREATING | ACTIVE | DELETING, as the catalog has it."""
+
+    name: str
+    state: str
+    managed_by: str
+    desired_replicas: int
+    partitions: list[PartitionView]
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A node. `state`: active | maintenance | starting | unreachable | stopped; `problem` says more, or is null."""
+
+    name: str
+    id: str | None
+    zone: str
+    pid: int | None
+    port: int
+    data_dir: str
+    state: str
+    problem: str | None
+
+
+class ClusterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A cluster. `map_version`: of the newest map that a node gave; it and `catalog` are null if none answers."""
+
+    cluster: str
+    endpoint: str
+    map_version: int | None
+    nodes: list[NodeView]
+    catalog: PartitionView | None
+    tables: list[TableView]
+
+    def table(self, name: str) -> TableView | None:
+        return next((table for table in self.tables if table.name == name), None)
+
+    @property
+    def serving(self) -> bool:
+        """Whether the catalog and every partition of every table have a master."""
+        if self.catalog is None or self.catalog.master is None:
+            return False
+        return all(partition.master is not None for table in self.tables for partition in table.partitions)
+
+
+def cluster_view(
+    cluster: str,
+    endpoint: str,
+    places: list[NodePlace],
+    statuses: Mapping[str, NodeStatus],
+    cluster_map: ClusterMap | None,
+) -> ClusterView:
+    """Merges what was gathered. `statuses` by the name of the place, without those that did not answer."""
+    merge = _Merge(places, statuses, cluster_map)
+    entries = [] if cluster_map is None else sorted(cluster_map.partitions.values(), key=lambda one: (one.low, one.id))
+    by_table: dict[str, list[PartitionView]] = {}
+    catalog = None
+    for entry in entries:
+        if entry.id == CATALOG_PARTITION:
+            catalog = merge.partition(entry)
+        else:
+            by_table.setdefault(entry.table, []).append(merge.partition(entry))
+    tables = [] if cluster_map is None else [cluster_map.tables[name] for name in sorted(cluster_map.tables)]
+    return ClusterView(
+        cluster=cluster,
+        endpoint=endpoint,
+        map_version=None if cluster_map is None else cluster_map.version,
+        nodes=[merge.node(place) for place in places],
+        catalog=catalog,
+        tables=[
+            TableView(
+                name=table.name,
+                state=table.status,
+                managed_by=table.managed_by,
+                desired_replicas=table.replicas,
+                partitions=by_table.get(table.name, []),
+            )
+            for table in tables
+        ],
+    )
+
+
+class _Merge:
+    """Finds replicas by node id over all statuses."""
+
+    def __init__(
+        self, places: list[NodePlace], statuses: Mapping[str, NodeStatus], cluster_map: ClusterMap | None
+    ) -> None:
+        self._statuses = statuses
+        self._names: dict[str, str] = {}
+        self._zones: dict[str, str] = {}
+        for node_id, entry in (cluster_map.nodes if cluster_map is not None else {}).items():
+            self._names[node_id], self._zones[node_id] = entry.name, entry.zone
+        self._replicas: dict[str, dict[int, ReplicaStatus]] = {}
+        for place in places:
+            status = statuses.get(place.name)
+            if status is not None:
+                self._names[status.node.id], self._zones[status.node.id] = place.name, place.zone
+                self._replicas[status.node.id] = {replica.partition: replica for replica in status.replicas}
+
+    def node(self, place: NodePlace) -> NodeView:
+        status = self._statuses.get(place.name)
+        if status is None:
+            state = "unreachable" if place.pid else "stopped"
+        else:
+            state = status.node.state
+        return NodeView(
+            name=place.name,
+            id=None if status is None else status.node.id,
+            zone=place.zone,
+            pid=place.pid or None,
+            port=place.port,
+            data_dir=place.data_dir,
+            state=state,
+            problem=place.problem or None,
+        )
+
+    def partition(self, entry: PartitionEntry) -> PartitionView:
+        found = {node: self._replicas[node].get(entry.id) for node in self._replicas}
+        present = {node: replica for node, replica in found.items() if replica is not None}
+        masters = [(replica.epoch, node) for node, replica in present.items() if replica.role == "master"]
+        master_id = max(masters)[1] if masters else None
+        master = present.get(master_id) if master_id is not None else None
+        members = self._members(entry, present, master)
+        best = master or max(present.values(), key=lambda one: (one.epoch, one.membership_version), default=None)
+        return PartitionView(
+            id=entry.id,
+            table=entry.table,
+            range=KeyRange(entry.low.hex(), None if entry.high is None else entry.high.hex()),
+            generation=entry.generation,
+            epoch=entry.epoch if best is None else max(best.epoch, entry.epoch),
+            membership_version=entry.membership_version if best is None else best.membership_version,
+            write_quorum=entry.write_quorum,
+            durable_zones=entry.durable_zones,
+            master=None if master_id is None else self._name(master_id),
+            replicas=[self._replica(node, present.get(node), master) for node in members],
+            notes=[f"{self._name(node)}: {one.why}" for node, one in sorted(present.items()) if one.why],
+        )
+
+    def _members(
+        self, entry: PartitionEntry, present: dict[str, ReplicaStatus], master: ReplicaStatus | None
+    ) -> list[str]:
+        """Members as the master has them, else as last reported; then learners and others that are there too."""
+        known = list(master.members) if master is not None else [one.node for one in entry.members or entry.target]
+        return list(dict.fromkeys([*known, *sorted(present)]))
+
+    def _replica(self, node: str, replica: ReplicaStatus | None, master: ReplicaStatus | None) -> ReplicaView:
+        common = {"node": self._name(node), "node_id": NodeId(node), "zone": self._zones.get(node, "")}
+        progress = None if master is None else master.followers.get(node)
+        if replica is None:
+            answers = node in self._replicas
+            return ReplicaView(
+                **common,  # type: ignore[arg-type]
+                role="absent" if answers else "unreachable",
+                eligible=False,
+                why_not="the node has no replica yet" if answers else "the node does not answer",
+                last_lsn=None,
+                commit_lsn=None,
+                lag=None if progress is None else progress.lag,
+            )
+        lag = None if master is None else max(0, master.last_lsn - replica.last_lsn)
+        return ReplicaView(
+            **common,  # type: ignore[arg-type]
+            role=replica.role,
+            eligible=replica.eligible,
+            why_not=None if replica.eligible else replica.ineligible_reason or "it does not say why",
+            last_lsn=replica.last_lsn,
+            commit_lsn=replica.commit_lsn,
+            lag=lag,
+        )
+
+    def _name(self, node: str) -> str:
+        return self._names.get(node, node)
