@@ -28,10 +28,14 @@ class Tick(msgspec.Struct):
 
 
 class Propose(msgspec.Struct):
-    """Client writes for one partition, as (token, kind, body); the core answers with Proposed or ProposalRefused."""
+    """Client writes for one partition, as (token, kind, body); the core answers with Proposed or ProposalRefused.
+
+    `clock`: microseconds of the wall clock since 1970, for the records' hybrid clock; no decision rests on it.
+    """
 
     partition: PartitionId
     proposals: list[tuple[int, int, bytes]]
+    clock: int = 0
 
 
 class Applied(msgspec.Struct):

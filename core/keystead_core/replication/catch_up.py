@@ -1,0 +1,151 @@
+"""Bringing a member level: from the hot log (what the core has in memory), the cold log, or by a physical copy.
+
+Sealing to the cold log is decided here too: it is what lets the hot log forget.
+"""
+
+from __future__ import annotations
+
+from keystead_core.log.entries import EMPTY_LOG, LogPoint
+from keystead_core.replication import master
+from keystead_core.replication.effects import DiscardCopy, InstallCopy, ReadCold, ReleaseLog, Seal, SendCopy
+from keystead_core.replication.events import ColdRead, CopyArrived, CopyFinished, CopyInstalled, Sealed
+from keystead_core.replication.membership import Member, decode_membership
+from keystead_core.replication.messages import Append, LogFetched
+from keystead_core.replication.replica import COPIED, FOLLOWER, NEVER, Progress, Replica
+
+
+def begin(r: Replica, member: Member, progress: Progress) -> None:
+    """The member lacks records that are no longer in memory: try the cold log first."""
+    ship = r.mastership
+    assert ship is not None
+    if member.replica in ship.cold_reads or progress.copying:
+        return
+    ship.cold_reads.add(member.replica)
+    progress.resend_at = NEVER
+    bytes_max = r.node.settings.append_bytes_max
+    r.node.emit(ReadCold(r.partition, member.replica, max(progress.next_lsn - 1, 0), bytes_max))
+
+
+def on_cold_read(r: Replica, event: ColdRead) -> None:
+    ship = r.mastership
+    if ship is None:
+        _answer_candidate(r, event)
+        return
+    ship.cold_reads.discard(event.peer)
+    progress = ship.progress.get(event.peer)
+    member = next((m for m in r.peers() if m.replica == event.peer), None)
+    if progress is None or member is None or progress.copying:
+        return
+    if not event.records:
+        if not member.log_only:
+            progress.copying = True
+            progress.resend_at = NEVER
+            r.node.emit(SendCopy(r.partition, event.peer, member.node, r.epoch))
+        return
+    message = Append(r.partition, r.id, r.node.boot, r.epoch, event.prev, master.told_commit_lsn(r), event.records)
+    r.send(event.peer, message)
+    progress.paused = True
+    progress.resend_at = r.node.now + r.node.settings.resend
+    r.wake(progress.resend_at)
+
+
+def _answer_candidate(r: Replica, event: ColdRead) -> None:
+    """The candidate that holds our promise asked for records that we have only in the cold log."""
+    if event.peer != r.promised_to or r.role != FOLLOWER:
+        return
+    reply = LogFetched(r.partition, r.id, r.node.boot, r.promised, event.prev, event.records, r.log.last_lsn)
+    r.send(event.peer, reply)
+
+
+def on_copy_finished(r: Replica, event: CopyFinished) -> None:
+    ship = r.mastership
+    progress = ship.progress.get(event.peer) if ship else None
+    if progress is None:
+        return
+    progress.copying = False
+    progress.paused = True
+    progress.next_lsn = r.log.last_lsn + 1
+    progress.resend_at = r.node.now + (0 if event.ok else r.node.settings.resend)
+    r.wake(progress.resend_at)
+
+
+def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
+    """Installs a verified copy if it is of the present epoch and ahead of what is here.
+
+    First the new base is made durable, with the mark of a replaced log; a crash in between finds rows older than the
+    base and asks for a copy again.
+    """
+    if not copy_is_wanted(r, event):
+        r.node.emit(DiscardCopy(r.partition, event.token))
+        return
+    if r.role != FOLLOWER:
+        r.step_down("a copy replaces the log")
+    was_voter = r.own_member is not None and r.own_member.voter
+    membership = decode_membership(event.membership)
+    if was_voter:
+        r.ineligible = r.ineligible or COPIED
+    if r.log.last_lsn > r.log.base.lsn:
+        r.node.snip_all(r, max(r.log.base.lsn, 0) + 1)
+    r.log.restart_at(event.base, membership)
+    r.sealed, r.sealed_membership = event.base, membership
+    r.staged = event.token
+    r.matched_lsn = 0
+    r.commit_lsn = r.apply_sent_lsn = event.base.lsn
+    r.node.recheck_grants(r)
+    r.persist_state()
+    r.node.emit_after_sync(InstallCopy(r.partition, event.token, event.base))
+
+
+def copy_is_wanted(r: Replica, event: CopyArrived) -> bool:
+    return not r.staged and event.epoch >= r.promised and event.base.lsn > max(r.commit_lsn, r.log.base.lsn)
+
+
+def on_copy_installed(r: Replica, event: CopyInstalled) -> None:
+    if event.token != r.staged:
+        return
+    r.staged = 0
+    r.applied_lsn = r.log.base.lsn
+    r.apply_committed()
+
+
+# -- the cold log -----------------------------------------------------------------------------------------------------
+
+
+def seal_if_due(r: Replica, wanted: bool = False) -> None:
+    """Hands committed records to the cold log once there is a segment's worth, or the hot log wants its space."""
+    if r.sealing or r.staged:
+        return
+    first = max(r.log.base.lsn, r.sealed.lsn) + 1
+    last = sealable_lsn(r)
+    if last < first or (not wanted and r.log.bytes < r.node.settings.seal_bytes):
+        return
+    r.sealing = True
+    r.node.emit(Seal(r.partition, r.log.range(first, last)))
+
+
+def sealable_lsn(r: Replica) -> int:
+    """Never above the commit LSN one knows, and never above what is durable here."""
+    return min(r.commit_lsn, r.log.durable_lsn)
+
+
+def on_sealed(r: Replica, event: Sealed) -> None:
+    """The hot log may forget the records once the new base, with the membership as of it, is durable."""
+    r.sealing = False
+    if event.end == EMPTY_LOG or event.end.lsn <= r.log.base.lsn:
+        return
+    point = r.log.point_at(event.end.lsn)
+    if point is None or point.hash != event.end.hash:
+        return
+    r.note_sealed(event.end)
+    r.log.trim(trimmable_lsn(r, event.end))
+    r.persist_state()
+    r.node.emit_after_sync(ReleaseLog(r.partition, event.end.lsn))
+    seal_if_due(r)
+
+
+def trimmable_lsn(r: Replica, end: LogPoint) -> int:
+    """A master keeps in memory what a member in step still lacks, within bounds."""
+    if r.mastership is None or r.log.bytes > 4 * r.node.settings.seal_bytes:
+        return end.lsn
+    behind = [p.match_lsn for p in r.mastership.progress.values() if not p.paused and not p.copying]
+    return max(r.log.base.lsn, min([end.lsn, *behind]))

@@ -1,0 +1,111 @@
+"""Hand-over of a mastership: stop taking writes, bring the successor level, release the lease, let it start.
+
+The release names (epoch, boot, last LSN, successor) and is void for any other. Having sent it, the old master serves
+nothing more in that epoch, even if the hand-over fails.
+"""
+
+from __future__ import annotations
+
+from keystead_core.ids import NO_REPLICA, NodeId, ReplicaId
+from keystead_core.replication import election, master
+from keystead_core.replication.messages import Release
+from keystead_core.replication.replica import FOLLOWER, Replica
+
+
+def begin(r: Replica, successor: ReplicaId) -> str:
+    """Starts a hand-over; returns why it is refused, or ''. It is given up after half a lease."""
+    ship = r.mastership
+    if ship is None or not ship.serving:
+        return "not the serving master"
+    if ship.handing_to:
+        return "already handing over"
+    chosen = successor or most_level(r)
+    member = r.membership.member(chosen) if r.membership else None
+    if member is None or not member.voter or member.log_only or chosen == r.id:
+        return "no other full voter can take over"
+    ship.handing_to = chosen
+    ship.handover_until = r.node.now + r.node.settings.lease // 2
+    r.wake(ship.handover_until)
+    proceed(r)
+    return ""
+
+
+def stand_again(r: Replica) -> None:
+    """A member has promised a higher epoch, and this master still has its quorum: finish the writes under way and
+    stand above it, so that one flapping follower cannot shut itself out."""
+    ship = r.mastership
+    if ship is None or not ship.serving or ship.handing_to or not master.lease_holds(master.lease_until(r), r.node.now):
+        return
+    ship.handing_to = r.id
+    ship.handover_until = r.node.now + r.node.settings.lease // 2
+    r.wake(ship.handover_until)
+    proceed(r)
+
+
+def most_level(r: Replica, avoid: NodeId | None = None) -> ReplicaId:
+    """The other full voter with the longest acked log, of those heard of within a lease."""
+    ship = r.mastership
+    assert ship is not None and r.membership is not None
+    best, best_lsn = NO_REPLICA, -1
+    for member in r.membership.voters:
+        progress = ship.progress.get(member.replica)
+        if member.log_only or progress is None or not progress.level or not progress.eligible:
+            continue
+        if member.node in r.node.down_peers:
+            continue
+        if progress.match_lsn > best_lsn:
+            best, best_lsn = member.replica, progress.match_lsn
+    return best
+
+
+def proceed(r: Replica) -> None:
+    """Once everything is committed and the successor has it all: release."""
+    ship = r.mastership
+    if ship is None or not ship.handing_to or r.commit_lsn != r.log.last_lsn:
+        return
+    if ship.handing_to == r.id:
+        r.step_down("stands again above a member's higher promise")
+        election.begin(r)
+        return
+    progress = ship.progress.get(ship.handing_to)
+    if progress is None or progress.match_lsn != r.log.last_lsn:
+        return
+    successor = ship.handing_to
+    release = Release(r.partition, r.id, r.node.boot, r.epoch, r.log.last, successor)
+    r.send(successor, release)
+    resign(r, successor)
+
+
+def resign(r: Replica, successor: ReplicaId) -> None:
+    """The old master serves nothing more in this epoch, and has released its own grant too."""
+    r.step_down(f"handed over to replica {successor}")
+    r.master = NO_REPLICA
+    r.node.suspect(r, r.node.settings.lease // 2)
+
+
+def on_release(r: Replica, m: Release) -> None:
+    """The successor starts at once, unless the release is not for its present state."""
+    if not release_is_for(r, m) or r.unfit or r.is_log_only:
+        return
+    election.begin_with_release(r, m)
+
+
+def release_is_for(r: Replica, m: Release) -> bool:
+    return (
+        r.role == FOLLOWER
+        and m.successor == r.id
+        and m.epoch == r.promised == r.log.last_epoch
+        and (m.replica, m.boot) == (r.promised_to, r.promised_boot)
+        and m.last == r.log.last
+        and r.log.durable_lsn == r.log.last_lsn
+    )
+
+
+def voids_grant(r: Replica, release: Release | None, candidate: ReplicaId) -> bool:
+    """Does the release that a candidate carries end the grant that binds us?"""
+    return (
+        release is not None
+        and release.successor == candidate
+        and release.epoch == r.promised
+        and (release.replica, release.boot) == (r.promised_to, r.promised_boot)
+    )

@@ -1,0 +1,182 @@
+"""Membership changes: one record, one voter; committed by the old and the new membership (docs/protocol.md).
+
+The catalog says where it wants the replicas (`SetTarget`); the serving master walks there one committed record at a
+time. While a change is uncommitted, `Replica.rules()` names both memberships, and every quorum must meet both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from keystead_core.ids import ReplicaId
+from keystead_core.log.record import Kind
+from keystead_core.replication import handover, master
+from keystead_core.replication.effects import MastershipChanged
+from keystead_core.replication.membership import Member, Membership, encode_membership, next_change
+from keystead_core.replication.messages import StartLog
+from keystead_core.replication.replica import Progress, Replica
+
+
+def set_target(r: Replica, event_target: list, rules: tuple[int, int]) -> None:  # type: ignore[type-arg]
+    r.target, r.target_rules = event_target, rules
+    proceed(r)
+
+
+def proceed(r: Replica) -> None:
+    """Takes the next step towards the target, if one is due and possible."""
+    ship = r.mastership
+    if ship is None or not r.target or refusal_to_change(r):
+        return
+    membership = r.membership
+    assert membership is not None
+    new = next_change(membership, r.target, r.epoch, level_members(r))
+    if new is None:
+        new = _rules_change(r, membership)
+    if new is None:
+        return
+    if membership.member(r.id) is not None and new.member(r.id) is None and _give_way(r):
+        return
+    propose(r, new)
+
+
+def refusal_to_change(r: Replica) -> str:
+    """Why no membership record may be appended now: one at a time, and only by a master whose epoch has committed."""
+    ship = r.mastership
+    if ship is None or not ship.serving:
+        return "the master does not serve yet"
+    if r.log.memberships and r.log.memberships[-1][0] > r.commit_lsn:
+        return "another change is uncommitted"
+    if ship.handing_to:
+        return "mastership is being handed over"
+    return ""
+
+
+def propose(r: Replica, new: Membership) -> str:
+    """Appends a membership record unless a rule or the live members forbid it; returns why not, or ''."""
+    membership = r.membership
+    assert membership is not None and r.mastership is not None
+    refusal = refusal_to_change(r) or membership.refusal_of(new) or _unmet_by_live(r, new)
+    if refusal:
+        r.why = f"membership change waits: {refusal}"
+        return refusal
+    before = {m.replica for m in membership.members}
+    r.mastership.changing_lsn = master.append(r, Kind.MEMBERSHIP, [encode_membership(new)], 0)
+    for member in new.members:
+        if member.replica != r.id and member.replica not in before:
+            r.mastership.progress[member.replica] = Progress(r.log.last_lsn + 1)
+            r.node.enter_mastership(r, member.node)
+    r.node.grants_generation += 1
+    master.replicate(r)
+    return ""
+
+
+def _unmet_by_live(r: Replica, new: Membership) -> str:
+    live = live_members(r)
+    if not new.is_durable(live):
+        return "its live members cannot meet the write quorum and zones"
+    if not new.is_failover_quorum(live):
+        return "its live members are no failover quorum"
+    return ""
+
+
+def live_members(r: Replica) -> list[ReplicaId]:
+    """Ourselves and the members whose nodes are connected and whose acks count."""
+    ship = r.mastership
+    assert ship is not None
+    live = [r.id]
+    for member in r.peers():
+        progress = ship.progress.get(member.replica)
+        if progress and progress.level and progress.eligible and member.node not in r.node.down_peers:
+            live.append(member.replica)
+    return live
+
+
+def level_members(r: Replica) -> list[ReplicaId]:
+    """Learners that may become voters: they have all but the last few records, and a log that starts early enough."""
+    ship = r.mastership
+    assert ship is not None
+    return [m.replica for m in r.peers() if not m.voter and _is_level(r, m)]
+
+
+def _is_level(r: Replica, member: Member) -> bool:
+    assert r.mastership is not None
+    progress = r.mastership.progress.get(member.replica)
+    if progress is None or not progress.level or progress.copying or not progress.eligible:
+        return False
+    if r.commit_lsn - progress.match_lsn > r.node.settings.level_records:
+        return False
+    return not member.log_only or log_starts_early_enough(r, progress)
+
+
+def log_starts_early_enough(r: Replica, progress: Progress) -> bool:
+    """A log-only voter must be able to serve every full voter: its log starts at or below what each has durable."""
+    return progress.log_start <= lowest_full_lsn(r)
+
+
+def lowest_full_lsn(r: Replica) -> int:
+    ship = r.mastership
+    assert ship is not None and r.membership is not None
+    lowest = r.log.durable_lsn
+    for member in r.membership.voters:
+        progress = ship.progress.get(member.replica)
+        if member.replica != r.id and not member.log_only:
+            lowest = min(lowest, progress.match_lsn if progress else 0)
+    return lowest
+
+
+def start_log_only(r: Replica, member: Member) -> None:
+    """Tells an empty log-only learner where its log starts: as low as our own log goes and some voter needs."""
+    start = max(r.log.base.lsn, min(lowest_full_lsn(r), r.commit_lsn))
+    point, membership = r.log.point_at(start), r.log.membership_at(start)
+    if point is None or membership is None:
+        return
+    message = StartLog(r.partition, r.id, r.node.boot, r.epoch, point, encode_membership(membership))
+    r.send(member.replica, message)
+
+
+def on_commit(r: Replica) -> None:
+    """A membership record may just have committed: forget who left, and step down if that is us."""
+    ship = r.mastership
+    if ship is None or not ship.changing_lsn or r.commit_lsn < ship.changing_lsn:
+        return
+    ship.changing_lsn = 0
+    membership = r.membership
+    assert membership is not None
+    members: Collection[ReplicaId] = [m.replica for m in membership.members]
+    for replica in [p for p in ship.progress if p not in members]:
+        del ship.progress[replica]
+    r.node.leave_peers(r)
+    r.node.grants_generation += 1
+    r.node.emit(MastershipChanged(r.partition, r.epoch, encode_membership(membership)))
+    if membership.member(r.id) is None:
+        r.step_down("removed itself from the group")
+        return
+    proceed(r)
+
+
+def _give_way(r: Replica) -> bool:
+    """A master that is to be removed hands over first, where somebody can take over."""
+    return handover.begin(r, handover.most_level(r)) == ""
+
+
+def _rules_change(r: Replica, membership: Membership) -> Membership | None:
+    if r.target_rules is None:
+        return None
+    write_quorum_min, durable_zones = r.target_rules
+    lease = r.node.settings.lease
+    if (membership.write_quorum_min, membership.durable_zones, membership.lease) == (
+        write_quorum_min,
+        durable_zones,
+        lease,
+    ):
+        return None
+    return msgspec.structs.replace(
+        membership,
+        version=membership.version + 1,
+        epoch=r.epoch,
+        write_quorum_min=write_quorum_min,
+        durable_zones=durable_zones,
+        lease=lease,
+    )

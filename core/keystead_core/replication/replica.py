@@ -1,0 +1,368 @@
+"""The state of one replica. It is changed only by the functions of this package, inside `Node.step`.
+
+role      follower -> candidate -> master; any -> follower on a higher promise. Mastership ends with the process.
+promised  the epoch below which this replica takes nothing any more, and to which candidate it was promised
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.ids import NO_REPLICA, Boot, Epoch, Lsn, Micros, NodeId, PartitionId, ReplicaId
+from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica, ReplicaState, SnipEntry, StateEntry
+from keystead_core.replication.effects import Apply, Deposed
+from keystead_core.replication.membership import Member, Membership, decode_membership, encode_membership
+from keystead_core.replication.messages import GroupMessage, Release
+from keystead_core.replication.replica_log import ReplicaLog
+
+if TYPE_CHECKING:
+    from keystead_core.replication.node import Node
+
+NEVER: Micros = 1 << 62
+
+FOLLOWER = "follower"
+CANDIDATE = "candidate"
+MASTER = "master"
+
+PLANNED = "planned"
+DAMAGED = "damaged"
+COPIED = "copied"
+
+
+class Progress:
+    """What a master knows of one other member. `next_lsn`: the first LSN not yet sent."""
+
+    __slots__ = (
+        "boot", "copying", "eligible", "heard_at", "level", "log_start", "match_lsn", "next_lsn", "paused", "resend_at",
+    )  # fmt: skip
+
+    def __init__(self, next_lsn: Lsn) -> None:
+        self.next_lsn = next_lsn
+        self.match_lsn: Lsn = 0
+        self.level = False
+        self.eligible = True
+        self.copying = False
+        self.paused = True
+        self.boot: Boot = 0
+        self.heard_at: Micros = -1
+        self.resend_at: Micros = NEVER
+        self.log_start: Lsn = 0
+
+
+class Mastership:
+    """What a master holds beside its log; gone when its epoch ends."""
+
+    __slots__ = (
+        "changing_lsn", "cold_reads", "epoch_lsn", "failing_at", "handing_to", "handover_until", "lease_cache",
+        "notice_at", "notified_lsn", "progress", "serving", "waiting_since",
+    )  # fmt: skip
+
+    def __init__(self, epoch_lsn: Lsn) -> None:
+        self.epoch_lsn = epoch_lsn
+        self.serving = False
+        self.progress: dict[ReplicaId, Progress] = {}
+        self.changing_lsn: Lsn = 0
+        self.handing_to = NO_REPLICA
+        self.handover_until: Micros = NEVER
+        self.waiting_since: Micros = NEVER
+        self.failing_at: Micros = NEVER
+        self.notice_at: Micros = NEVER
+        self.notified_lsn: Lsn = 0
+        self.lease_cache: tuple[int, Micros] = (-1, -1)
+        self.cold_reads: set[ReplicaId] = set()
+
+
+class Candidacy:
+    """An election that this replica stands for. phase: probe -> lock -> promise -> gather (-> fetch -> gather)."""
+
+    __slots__ = (
+        "closes_at", "deferred", "epoch", "fetching", "lapsed", "phase", "phase_ends", "refusals", "release",
+        "resend_at", "supporters",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.phase = "probe"
+        self.epoch: Epoch = 0
+        self.lapsed: set[ReplicaId] = set()
+        self.refusals: dict[ReplicaId, str] = {}
+        self.supporters: dict[ReplicaId, tuple[Epoch, Lsn]] = {}
+        self.release: Release | None = None
+        self.fetching = NO_REPLICA
+        self.phase_ends: Micros = NEVER
+        self.closes_at: Micros = NEVER
+        self.resend_at: Micros = NEVER
+        self.deferred = False
+
+
+class Damage:
+    """Records that this volume once had and no longer can read, and who is known not to have them either."""
+
+    __slots__ = ("ask_at", "lacking", "missing", "since_epoch", "unknown")
+
+    def __init__(self, missing: dict[Lsn, int], unknown: bool, since_epoch: Epoch) -> None:
+        self.missing = missing
+        self.unknown = unknown
+        self.since_epoch = since_epoch
+        self.lacking: set[ReplicaId] = set()
+        self.ask_at: Micros = 0
+
+
+class Replica:
+    """One replica of one group on this node."""
+
+    __slots__ = (
+        "applied_lsn", "apply_sent_lsn", "candidacy", "commit_lsn", "damage", "election_at", "epoch",
+        "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
+        "lock_asked_at", "lock_counter", "log", "master", "master_boot", "mastership", "matched_lsn", "node",
+        "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
+        "sealed", "sealed_membership", "sealing", "staged", "target", "target_rules", "wake_at", "why",
+    )  # fmt: skip
+
+    def __init__(self, node: Node, partition: PartitionId, replica: ReplicaId, log: ReplicaLog) -> None:
+        self.node = node
+        self.partition = partition
+        self.id = replica
+        self.log = log
+        self.role = FOLLOWER
+        self.epoch: Epoch = 0
+        self.promised: Epoch = 0
+        self.promised_to = NO_REPLICA
+        self.promised_boot: Boot = 0
+        self.epoch_seen: Epoch = 0
+        self.resigned_epoch: Epoch = 0
+        self.ineligible = ""
+        self.commit_lsn: Lsn = 0
+        self.applied_lsn: Lsn = 0
+        self.apply_sent_lsn: Lsn = 0
+        self.matched_lsn: Lsn = 0
+        self.master = NO_REPLICA
+        self.master_boot: Boot = 0
+        self.candidacy: Candidacy | None = None
+        self.mastership: Mastership | None = None
+        self.damage: Damage | None = None
+        self.election_at: Micros = NEVER
+        self.wake_at: Micros = NEVER
+        self.grant_floor: Micros = -1
+        self.lock_counter = 0
+        self.lock_asked_at: Micros = -1
+        self.leaving_at: Micros = NEVER
+        self.leaving_acks: set[ReplicaId] = set()
+        self.sealing = False
+        self.sealed = log.base
+        self.sealed_membership = log.memberships[0][1] if log.memberships else None
+        self.staged = 0
+        self.target: list[ReplicaTarget] = []
+        self.target_rules: tuple[int, int] | None = None
+        self.why = ""
+
+    # -- who is who -----------------------------------------------------------------------------------------------
+
+    @property
+    def membership(self) -> Membership | None:
+        return self.log.membership
+
+    @property
+    def own_member(self) -> Member | None:
+        membership = self.log.membership
+        return membership.member(self.id) if membership else None
+
+    @property
+    def is_log_only(self) -> bool:
+        member = self.own_member
+        return member is not None and member.log_only
+
+    def peers(self) -> list[Member]:
+        """The other members, by the latest membership and any uncommitted predecessor."""
+        found: dict[ReplicaId, Member] = {}
+        for membership in self.rules():
+            for member in membership.members:
+                if member.replica != self.id:
+                    found.setdefault(member.replica, member)
+        return list(found.values())
+
+    def rules(self) -> list[Membership]:
+        """The memberships whose quorums must all be met: the latest, and the one before while it is uncommitted."""
+        memberships = self.log.memberships
+        if not memberships:
+            return []
+        if len(memberships) > 1 and memberships[-1][0] > self.commit_lsn:
+            return [memberships[-1][1], memberships[-2][1]]
+        return [memberships[-1][1]]
+
+    def member_at(self, node: NodeId) -> Member | None:
+        return next((m for m in self.peers() if m.node == node), None)
+
+    def send(self, to: ReplicaId, message: GroupMessage) -> None:
+        for member in self.peers():
+            if member.replica == to:
+                self.node.send(member.node, message)
+                return
+
+    @property
+    def unfit(self) -> str:
+        """Why this replica may not ack, grant, support or stand; '' where it may."""
+        if self.ineligible:
+            return self.ineligible
+        return DAMAGED if self.damage else ""
+
+    # -- what survives --------------------------------------------------------------------------------------------
+
+    def state(self, dropped: bool = False) -> ReplicaState:
+        base, base_membership = self.sealed, self.sealed_membership
+        if self.log.base.lsn >= base.lsn:
+            base = self.log.base
+            base_membership = self.log.memberships[0][1] if self.log.memberships else None
+        return ReplicaState(
+            self.id,
+            self.promised,
+            self.promised_to,
+            self.promised_boot,
+            self.ineligible,
+            base,
+            encode_membership(base_membership) if base_membership else b"",
+            dropped,
+        )
+
+    def persist_state(self) -> int:
+        return self.node.persist(StateEntry(self.partition, self.state()))
+
+    def promise(self, epoch: Epoch, to: ReplicaId, boot: Boot) -> int:
+        """Promises `epoch` to a candidate and persists it; returns the sequence after which it is durable."""
+        assert epoch >= self.promised, (epoch, self.promised)
+        if epoch > self.promised:
+            self.step_down(f"promised epoch {epoch} to replica {to}")
+        self.promised, self.promised_to, self.promised_boot = epoch, to, boot
+        self.epoch_seen = max(self.epoch_seen, epoch)
+        self.matched_lsn = 0
+        self.master = NO_REPLICA
+        self.node.recheck_grants(self)
+        return self.persist_state()
+
+    def snip(self, first_lsn: Lsn) -> None:
+        """Kills the tail from `first_lsn` on, durably with or before whatever replaces it."""
+        assert first_lsn > self.commit_lsn, ("a snip never passes the commit LSN", self, first_lsn)
+        self.log.snip(first_lsn)
+        self.matched_lsn = min(self.matched_lsn, first_lsn - 1)
+        self.node.persist(SnipEntry(self.partition, first_lsn, self.promised))
+
+    # -- commit and apply -----------------------------------------------------------------------------------------
+
+    def advance_commit(self, lsn: Lsn) -> None:
+        """Everything up to `lsn` is committed: hand it to the rows, in order."""
+        if lsn <= self.commit_lsn:
+            return
+        assert lsn <= self.log.last_lsn, (self, lsn)
+        self.commit_lsn = lsn
+        self.apply_committed()
+        self.node.consider_sealing(self)
+
+    def note_sealed(self, end: LogPoint) -> None:
+        self.sealed, self.sealed_membership = end, self.log.membership_at(end.lsn)
+
+    def apply_committed(self) -> None:
+        if self.staged:
+            return
+        first = max(self.apply_sent_lsn, self.log.base.lsn) + 1
+        last = self.applicable_lsn()
+        if first > last:
+            return
+        self.apply_sent_lsn = last
+        if self.is_log_only:
+            self.applied_lsn = last
+            return
+        self.node.emit(Apply(self.partition, self.log.range(first, last)))
+
+    def applicable_lsn(self) -> Lsn:
+        """Nobody applies, seals or archives above the commit LSN that it knows."""
+        return self.commit_lsn
+
+    # -- roles ----------------------------------------------------------------------------------------------------
+
+    def step_down(self, why: str) -> None:
+        """Become a follower. A mastership that ends leaves the outcome of its uncommitted writes unknown."""
+        if self.role == FOLLOWER:
+            return
+        if self.mastership is not None:
+            self.node.leave_mastership(self)
+            self.node.emit(Deposed(self.partition, self.epoch))
+            self.resigned_epoch = self.epoch
+        self.role = FOLLOWER
+        self.epoch = 0
+        self.mastership = None
+        self.candidacy = None
+        self.why = why
+
+    def wake(self, at: Micros) -> None:
+        if at < self.wake_at:
+            self.wake_at = at
+            self.node.wake(at, self.partition)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.node.id}/p{self.partition} r{self.id} {self.role} e{self.epoch or self.promised} "
+            f"commit {self.commit_lsn} last {self.log.last_lsn} base {self.log.base.lsn}>"
+        )
+
+
+def restore(node: Node, found: RecoveredReplica) -> Replica:
+    """A replica as its volume holds it. It is a follower, whatever it was."""
+    assert found.state is not None and not found.state.dropped
+    state = found.state
+    base = max(state.base, found.cold_end, key=lambda p: p.lsn)
+    membership = decode_membership(state.base_membership) if state.base_membership else None
+    if _rows_are_missing(found, base):
+        base, membership = EMPTY_LOG, None  # A copy was cut short: nothing here but promises, until the next copy.
+    log = ReplicaLog(base, membership)
+    replica = Replica(node, found.partition, state.replica, log)
+    contiguous, ahead = _split_at_gap((r for r in found.records if r.lsn > base.lsn), base.lsn, base.hash)
+    if contiguous:
+        log.append(contiguous, 0)
+        log.on_synced(0)
+    replica.promised, replica.promised_to, replica.promised_boot = (
+        state.promised,
+        state.promised_to,
+        state.promised_boot,
+    )
+    replica.epoch_seen = max(state.promised, log.last_epoch)
+    replica.ineligible = state.ineligible
+    missing = {d.lsn: d.hash for d in found.damaged if d.lsn > log.last_lsn}
+    if missing or found.damaged_unknown:
+        replica.damage = Damage(missing, found.damaged_unknown, max(state.promised, log.last_epoch))
+        log.keep_ahead(ahead, 0)
+    replica.applied_lsn = replica.apply_sent_lsn = found.applied_lsn
+    replica.commit_lsn = max(base.lsn, min(log.last_lsn, max(found.commit_lsn, found.applied_lsn)))
+    return replica
+
+
+def _rows_are_missing(found: RecoveredReplica, base: LogPoint) -> bool:
+    """Are the rows older than the log's base, with no cold log that leads from one to the other?"""
+    if found.applied_lsn >= base.lsn or _is_log_only(found):
+        return False
+    return not (0 < found.cold_start <= found.applied_lsn + 1 and found.cold_end.lsn >= base.lsn)
+
+
+def _is_log_only(found: RecoveredReplica) -> bool:
+    state = found.state
+    if state is None or not state.base_membership:
+        return False
+    member = decode_membership(state.base_membership).member(state.replica)
+    return member is not None and member.log_only
+
+
+def _split_at_gap(records: Iterable, lsn: Lsn, hash_before: int) -> tuple[list, list]:  # type: ignore[type-arg]
+    contiguous: list = []  # type: ignore[type-arg]
+    ahead: list = []  # type: ignore[type-arg]
+    for record in records:
+        if not ahead and record.lsn == lsn + 1 and record.prev_hash == hash_before:
+            contiguous.append(record)
+            lsn, hash_before = record.lsn, record.hash
+        else:
+            ahead.append(record)
+    return contiguous, ahead
+
+
+def blank(node: Node, partition: PartitionId, replica: ReplicaId) -> Replica:
+    """A replica that has nothing yet: no log, no membership."""
+    return Replica(node, partition, replica, ReplicaLog(EMPTY_LOG, None))
