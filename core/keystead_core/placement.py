@@ -242,7 +242,7 @@ def _prefer_masters(groups: list[list[NodeId]], ground: _Ground, ledger: Ledger)
     resting = {site.node: not site.active for site in ground.sites}
     ties = {site.node: tie for site, tie in zip(ground.sites, ground.ties, strict=True)}
     ordered = list(groups)
-    step = len(groups) * 5 // 8 | 1
+    step = len(groups) * 618_034 // 1_000_000 | 1
     while gcd(step, len(groups)) != 1:
         step += 2
     for turn in range(len(groups)):

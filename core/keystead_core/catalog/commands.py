@@ -33,7 +33,7 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplicaSpec(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a target. A node that the target holds already keeps its replica id unless `fresh` asks for another."""
+    """A place in a target. A node that the target holds already keeps its replica id, unless `fresh` asks for one."""
 
     node: NodeId
     role: str = "voter"
