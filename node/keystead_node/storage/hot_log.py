@@ -1,0 +1,484 @@
+"""The hot log of a node: one append-only ring of blocks for all its replicas.
+
+Contract: `append(entries)` encodes one batch and returns the writes, as (offset, bytes), that carry it: its blocks and
+the copy of its index. The caller issues all of them, then syncs the disk once, then calls `synced(last_batch)`. A
+write may not be repeated after a failed sync; the process stops. Append the next batch only when the one before is
+synced: one that was not, and whose successor survives a crash, is taken for damaged, not for torn.
+
+A segment is reused once nothing in it is needed: when room becomes scarce, each append also moves a share of what is
+still alive in the oldest segment (records that are not sealed, latest states, tombstones, commit bounds, damage that
+is not resolved). When the batch that completes the move is synced, later batches name a new `oldest` block; when one of
+those is synced, the segment is free. So idle partitions pin nothing, at the price of moving their records each lap.
+
+Records are refused with HotLogFull while they would use the reserve, which is left to promises, snips and eligibility
+and to moving. A caller that meets it releases (seals) what `space()` names and calls `append([])` until there is room.
+
+Deterministic and without I/O but for reading old segments through the Disk.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, assert_never
+
+import msgspec
+from keystead_core.ids import Lsn, NodeId, PartitionId
+from keystead_core.log.entries import AppendEntry, DamagedRecord, LogEntry, SnipEntry, StateEntry
+from keystead_core.log.record import Record
+
+from keystead_node.storage.batch import BatchBuilder, DamagedItem
+from keystead_node.storage.batch_reader import BatchReader, ReadBatch
+from keystead_node.storage.block import BLOCK_BYTES, PAYLOAD_BYTES, BlockHeader, Disk, Purpose, encode_block
+from keystead_node.storage.geometry import Geometry, fit_geometry, write_super
+from keystead_node.storage.hot_index import HotIndex, Segment
+from keystead_node.storage.index_ring import IndexRing
+
+MOVE_BLOCKS: Final = 32
+MOVE_BLOCKS_SCARCE: Final = 256
+_RECORD_OVERHEAD: Final = 56
+_ENTRY_OVERHEAD: Final = 320
+
+Write = tuple[int, bytes]
+
+
+class Report(msgspec.Struct):
+    """What a recovery saw, as batch numbers. `unknown`: content lost; `dropped_tails`: first LSN that did not chain."""
+
+    batches: int = 0
+    torn: list[int] = []
+    damaged: list[int] = []
+    unknown: list[int] = []
+    dropped_tails: dict[PartitionId, Lsn] = {}
+
+
+class HotLogFull(Exception):
+    """There is no room for these records until something is released; nothing was taken."""
+
+
+class RecordTooLarge(ValueError):
+    """A record is longer than this log can hold in one batch; nothing was taken."""
+
+
+class Space(msgspec.Struct, frozen=True):
+    """How full the hot log is, in bytes. `pins`: what keeps the oldest segments, by partition, the largest first."""
+
+    total_bytes: int
+    free_bytes: int
+    reserve_bytes: int
+    oldest_live_bytes: int
+    pins: list[tuple[PartitionId, int]]
+    is_scarce: bool
+
+
+class Position(msgspec.Struct):
+    """Where the log goes on: `head` is the next logical block, `prev_batch` the last batch that is part of the log."""
+
+    head: int
+    next_batch: int
+    prev_batch: int
+    synced: int
+    oldest: int
+    next_slot: int
+
+
+class _Move:
+    """The move of one segment's live content: `next` is the first of its batches that is not done."""
+
+    __slots__ = ("generation", "next")
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.next = 0
+
+
+def node_number(node_id: NodeId) -> int:
+    """The node id as it stands in blocks."""
+    return int(node_id, 16)
+
+
+class HotLog:
+    """See the module. Made by `HotLog.create` or by `recovery.recover`."""
+
+    def __init__(
+        self, disk: Disk, node: int, geometry: Geometry, index: HotIndex, position: Position, reader: BatchReader
+    ) -> None:
+        self.geometry = geometry
+        self.index = index
+        self._disk = disk
+        self._node = node
+        self._reader = reader
+        self._ring = IndexRing(geometry, node, position.next_slot)
+        self._head = position.head
+        self._next_batch = position.next_batch
+        self._prev_batch = position.prev_batch
+        self._synced = position.synced
+        self._oldest = self._oldest_durable = position.oldest
+        self._named: deque[tuple[int, int]] = deque()
+        self._move: _Move | None = None
+        self._moved: tuple[int, int] | None = None
+        self._dropped_tails: list[tuple[PartitionId, Lsn]] = []
+        self._unreported: list[int] = []
+        self._damage_found: list[tuple[PartitionId, DamagedRecord]] = []
+        self.report = Report()
+
+    @classmethod
+    def create(cls, disk: Disk, node_id: NodeId, geometry: Geometry | None = None) -> "HotLog":
+        """Lays a new log over the whole disk (which need not be zeroed for a node id never used) and syncs it."""
+        geometry = geometry or fit_geometry(disk.size_bytes)
+        node = node_number(node_id)
+        write_super(disk, node, geometry)
+        disk.sync()
+        position = Position(geometry.first_block, 1, 0, 0, geometry.first_block, 0)
+        return cls(disk, node, geometry, HotIndex(), position, BatchReader(disk, node, geometry))
+
+    @property
+    def last_batch(self) -> int:
+        """The number of the last batch that `append` made; 0 before the first."""
+        return self._next_batch - 1
+
+    @property
+    def synced_batch(self) -> int:
+        return self._synced
+
+    @property
+    def batch_bytes_max(self) -> int:
+        """More than that in one append is cut into several batches."""
+        return (self.geometry.batch_blocks_max - 1) * PAYLOAD_BYTES
+
+    @property
+    def free_blocks(self) -> int:
+        """Blocks that may be written before a segment must be given up."""
+        segment_blocks = self.geometry.segment_blocks
+        return self._oldest_durable // segment_blocks * segment_blocks + self.geometry.log_blocks - self._head
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more batch of records of the largest size would be taken."""
+        return self.free_blocks - self.geometry.batch_blocks_max >= self.geometry.reserve_blocks
+
+    def append(self, entries: Sequence[LogEntry]) -> list[Write]:
+        """Encodes one batch and returns its writes: issue all, sync once, then call `synced(log.last_batch)`.
+
+        An empty list makes a batch that only moves the oldest segment on. Raises HotLogFull or RecordTooLarge, and
+        has taken nothing then.
+        """
+        size = sum(map(_size_bound, entries))
+        blocks = size // PAYLOAD_BYTES + 2
+        reserve = self.geometry.reserve_blocks if any(isinstance(entry, AppendEntry) for entry in entries) else 0
+        if self.free_blocks - blocks < reserve:
+            raise HotLogFull(f"{blocks} blocks are needed beside a reserve of {reserve}, {self.free_blocks} are free")
+        if size <= self.batch_bytes_max:
+            return self._append_batch(entries)
+        groups = list(_split(entries, self.batch_bytes_max))
+        return [write for group in groups for write in self._append_batch(group)]
+
+    def synced(self, batch: int) -> None:
+        """Every batch up to `batch` is durable."""
+        assert batch <= self.last_batch, f"batch {batch} was never made"
+        self._synced = max(self._synced, batch)
+        if self._moved is not None and self._moved[0] <= self._synced:
+            self._oldest = self._moved[1]
+            self._moved = None
+            self.index.forget_before(self._oldest, self.geometry.segment_blocks)
+        while self._named and self._named[0][0] <= self._synced:
+            self._oldest_durable = self._named.popleft()[1]
+
+    def release(self, partition: PartitionId, upto_lsn: Lsn) -> None:
+        """The records up to that LSN are sealed in the cold log (durable and verified): they need not stay here."""
+        self.index.release(partition, upto_lsn)
+
+    def take_damage(self) -> list[tuple[PartitionId, DamagedRecord]]:
+        """Damage found while old segments were read, since the last call."""
+        found, self._damage_found = self._damage_found, []
+        return found
+
+    def space(self) -> Space:
+        """See Space. Goes over the oldest quarter of the segments: not for every request."""
+        pins: dict[PartitionId, int] = {}
+        generations = sorted(self.index.segments)
+        for generation in generations[: max(1, self.geometry.segment_count // 4)]:
+            for partition, length in self.index.live_usage(generation).items():
+                pins[partition] = pins.get(partition, 0) + length
+        oldest = self.index.live_usage(generations[0]) if generations else {}
+        return Space(
+            total_bytes=self.geometry.log_blocks * BLOCK_BYTES,
+            free_bytes=self.free_blocks * BLOCK_BYTES,
+            reserve_bytes=self.geometry.reserve_blocks * BLOCK_BYTES,
+            oldest_live_bytes=sum(oldest.values()),
+            pins=sorted(pins.items(), key=lambda pin: (-pin[1], pin[0])),
+            is_scarce=self._is_scarce(),
+        )
+
+    def resume(self, dropped_tails: Mapping[PartitionId, Lsn], unreported: Sequence[int]) -> None:
+        """Recovery's word: what it dropped (snipped by the next batch) and damage that no batch names yet."""
+        self._dropped_tails = list(dropped_tails.items())
+        self._unreported = list(unreported)
+
+    def _is_scarce(self) -> bool:
+        return self.free_blocks < 2 * self.geometry.reserve_blocks
+
+    def _append_batch(self, entries: Sequence[LogEntry]) -> list[Write]:
+        start, batch = self._head, self._next_batch
+        builder = BatchBuilder(batch, self._prev_batch)
+        segment = self.index.saw_batch(start // self.geometry.segment_blocks, batch, start)
+        if self._dropped_tails or self._unreported:
+            self._add_recovery_word(builder, start)
+        for entry in entries:
+            match entry:
+                case AppendEntry():
+                    self._add_records(builder, segment, entry, start)
+                case SnipEntry():
+                    self._add_snip(builder, entry.partition, entry.first_lsn, entry.epoch, start)
+                case StateEntry():
+                    self.index.saw_state(entry.partition, entry.state, builder.next_order, start)
+                    builder.add_state(entry.partition, entry.state, builder.next_order)
+                case _:
+                    assert_never(entry)
+        if self._move is not None or self._is_scarce():
+            self._move_some(builder, segment, start)
+        return self._lay_out(builder, start)
+
+    def _add_records(self, builder: BatchBuilder, segment: Segment, entry: AppendEntry, start: int) -> None:
+        partition, records, index = entry.partition, entry.records, self.index
+        if entry.commit_lsn:
+            index.saw_commit(partition, entry.commit_lsn, builder.next_order, start)
+        tracked = index.of(partition)
+        before = builder.data_bytes
+        builder.add_records(partition, entry.commit_lsn, records)
+        if records:
+            index.saw_records(partition, segment, records[-1].lsn, builder.data_bytes - before)
+        if tracked.damaged:
+            for record in records:
+                if tracked.damaged.pop(record.lsn, None):
+                    tracked.repaired.add(record.lsn)
+
+    def _add_snip(self, builder: BatchBuilder, partition: PartitionId, first_lsn: Lsn, epoch: int, start: int) -> None:
+        """A snip is durable like a record: it is an item of the batch, in its place among the others."""
+        self.index.saw_snip(partition, first_lsn, builder.next_order, start)
+        builder.add_snip(partition, first_lsn, epoch, builder.next_order)
+
+    def _add_recovery_word(self, builder: BatchBuilder, start: int) -> None:
+        for partition, first_lsn in self._dropped_tails:
+            self._add_snip(builder, partition, first_lsn, 0, start)
+        for damaged in self._unreported:
+            self.index.unknown[damaged] = (builder.next_order, start)
+            builder.add_unknown(damaged, builder.next_order)
+        self._dropped_tails, self._unreported = [], []
+
+    def _lay_out(self, builder: BatchBuilder, start: int) -> list[Write]:
+        batch, oldest, synced, prev = builder.batch, self._oldest, self._synced, self._prev_batch
+        stream, index_bytes, blocks = builder.stream(start)
+        head_blocks = -(-index_bytes // PAYLOAD_BYTES) if builder.has_state else 0
+        assert blocks <= self.free_blocks, "a batch would overwrite what is still needed"
+        geometry, node, segment_blocks = self.geometry, self._node, self.geometry.segment_blocks
+        encoded = []
+        for number in range(blocks):
+            payload = stream[number * PAYLOAD_BYTES : (number + 1) * PAYLOAD_BYTES]
+            logical = start + number
+            header = BlockHeader(
+                Purpose.STATE if number < head_blocks else Purpose.DATA,
+                len(payload),
+                node,
+                logical // segment_blocks,
+                geometry.place_of(logical),
+                batch,
+                prev,
+                synced,
+                oldest,
+                number,
+                blocks,
+            )
+            encoded.append(encode_block(header, payload))
+        if index_bytes <= PAYLOAD_BYTES:
+            chunks = [stream[:index_bytes]]
+        else:
+            chunks = builder.split_index(start, blocks)
+        copies = self._ring.write(chunks, batch, prev, synced, oldest)
+        if oldest != (self._named[-1][1] if self._named else self._oldest_durable):
+            self._named.append((batch, oldest))
+        self._head = start + blocks
+        self._next_batch = batch + 1
+        self._prev_batch = batch
+        before_wrap = geometry.log_blocks - start % geometry.log_blocks
+        writes = [(geometry.place_of(start) * BLOCK_BYTES, b"".join(encoded[:before_wrap]))]
+        if blocks > before_wrap:
+            writes.append((geometry.place_of(start + before_wrap) * BLOCK_BYTES, b"".join(encoded[before_wrap:])))
+        return writes + [(place * BLOCK_BYTES, block) for place, block in copies]
+
+    def _move_some(self, builder: BatchBuilder, segment: Segment, start: int) -> None:
+        """Adds to the batch a share of what is alive in the oldest segments, as many of them as room is wanted for."""
+        if self._moved is not None:
+            return
+        budget = MOVE_BLOCKS if self.free_blocks > self.geometry.reserve_blocks else MOVE_BLOCKS_SCARCE
+        budget = max(budget, builder.stream_bytes // PAYLOAD_BYTES)
+        wanted = 2 * self.geometry.reserve_blocks + builder.stream_bytes // PAYLOAD_BYTES - self.free_blocks
+        after = -1
+        while budget > 0 and wanted > 0:
+            move = self._move or self._begin_move(start, after)
+            if move is None:
+                return
+            budget = self._go_on(move, builder, segment, start, budget)
+            old = self.index.segments[move.generation]
+            room = (self.free_blocks - 2) * PAYLOAD_BYTES - builder.stream_bytes
+            if move.next < len(old.starts) or self._states_bound() > room:
+                return
+            new_oldest = self.index.first_start_from(move.generation + 1)
+            assert new_oldest is not None and new_oldest <= start
+            self._move_states(builder, start, new_oldest)
+            self._move = None
+            self._moved = (builder.batch, new_oldest)
+            after = move.generation
+            wanted -= self.geometry.segment_blocks
+
+    def _go_on(self, move: _Move, builder: BatchBuilder, segment: Segment, start: int, budget: int) -> int:
+        """Moves batches of one segment while there is budget (in blocks) and room; returns the budget that is left."""
+        old = self.index.segments[move.generation]
+        room = (self.free_blocks - 2) * PAYLOAD_BYTES
+        while move.next < len(old.starts) and budget > 0:
+            blocks = self._blocks_of(old, move)
+            if builder.stream_bytes + blocks * PAYLOAD_BYTES > room:
+                return 0
+            self._move_batch(builder, segment, start, old.numbers[move.next], old.starts[move.next], blocks)
+            budget -= blocks
+            move.next += 1
+        return budget
+
+    def _states_bound(self) -> int:
+        """At most so many bytes go into a batch for everything that is not a record."""
+        index = self.index
+        states = [t.state for t in index.partitions.values() if t.state] + [t.state for t in index.tombstones.values()]
+        bound = sum(len(state.base_membership) + _ENTRY_OVERHEAD for state in states)
+        return bound + (len(index.partitions) + len(index.unknown)) * _RECORD_OVERHEAD
+
+    def _begin_move(self, start: int, after: int) -> _Move | None:
+        """Begins with the oldest segment above generation `after`, if all of it is synced and it is not in use."""
+        generation = min(generation for generation in self.index.segments if generation > after)
+        old = self.index.segments[generation]
+        if generation >= start // self.geometry.segment_blocks or old.numbers[-1] > self._synced:
+            return None
+        self._move = _Move(generation)
+        if not self.index.live_usage(generation) and not any(t.damaged for t in self.index.partitions.values()):
+            self._move.next = len(old.starts)
+        return self._move
+
+    def _blocks_of(self, old: Segment, move: _Move) -> int:
+        if move.next + 1 < len(old.starts):
+            return old.starts[move.next + 1] - old.starts[move.next]
+        end = self.index.first_start_from(move.generation + 1)
+        assert end is not None
+        return end - old.starts[move.next]
+
+    def _move_batch(
+        self, builder: BatchBuilder, segment: Segment, start: int, number: int, old_start: int, blocks: int
+    ) -> None:
+        batch = self._reader.read(number, old_start, blocks)
+        if not batch.index_whole:
+            batch = self._reader.read(number, old_start, blocks, self._reader.copies_of(number))
+        if not batch.index_whole and number not in self.index.unknown:
+            self._lose_batch(builder, number, start)
+        for item in batch.items:
+            if isinstance(item, DamagedItem) and self._is_damage_open(item):
+                builder.add_damaged(item.partition, item.lsn, item.hash, item.order)
+        self._move_runs(builder, segment, batch)
+
+    def _lose_batch(self, builder: BatchBuilder, number: int, start: int) -> None:
+        """A batch that went bad behind our back: what was in it is not known, and that is kept."""
+        self.index.unknown[number] = (builder.next_order, start)
+        builder.add_unknown(number, builder.next_order)
+
+    def _is_damage_open(self, item: DamagedItem) -> bool:
+        tracked = self.index.partitions.get(item.partition)
+        return tracked is not None and tracked.damaged.get(item.lsn) == (item.order, item.hash)
+
+    def _move_runs(self, builder: BatchBuilder, segment: Segment, batch: ReadBatch) -> None:
+        for run, records in batch.runs:
+            alive: list[Record] = []
+            for number, record in enumerate(records):
+                lsn = run.first_lsn + number
+                is_live = self.index.is_live(run.partition, lsn, run.order)
+                if is_live and record is not None:
+                    alive.append(record)
+                    continue
+                self._move_run(builder, segment, alive, run.order)
+                alive = []
+                if is_live:
+                    self._lose_record(builder, run.partition, lsn, run.pairs[number][0], run.order)
+            self._move_run(builder, segment, alive, run.order)
+
+    def _move_run(self, builder: BatchBuilder, segment: Segment, records: list[Record], order: int) -> None:
+        if not records:
+            return
+        before = builder.data_bytes
+        partition, first = records[0].partition, records[0].lsn
+        builder.add_run(partition, 0, first, [r.raw for r in records], [r.hash for r in records], order)
+        self.index.saw_records(partition, segment, records[-1].lsn, builder.data_bytes - before)
+
+    def _lose_record(self, builder: BatchBuilder, partition: PartitionId, lsn: Lsn, hash_: int, order: int) -> None:
+        tracked = self.index.of(partition)
+        if lsn in tracked.repaired:
+            return
+        builder.add_damaged(partition, lsn, hash_, order)
+        if lsn not in tracked.damaged:
+            tracked.damaged[lsn] = (order, hash_)
+            self._damage_found.append((partition, DamagedRecord(lsn, hash_)))
+
+    def _move_states(self, builder: BatchBuilder, start: int, new_oldest: int) -> None:
+        """Adds what has its newest copy before `new_oldest`: states, tombstones, commit bounds, unknown damage."""
+        for (partition, _), tombstone in self.index.tombstones.items():
+            if tombstone.start < new_oldest:
+                builder.add_state(partition, tombstone.state, tombstone.order)
+                tombstone.start = start
+        for partition, tracked in self.index.partitions.items():
+            state = tracked.state
+            if state is not None and tracked.state_start < new_oldest:
+                if not state.dropped:
+                    builder.add_state(partition, state, tracked.state_order)
+                tracked.state_start = start
+            if tracked.commit_lsn and tracked.commit_start < new_oldest:
+                builder.add_run(partition, tracked.commit_lsn, 0, [], [], builder.next_order)
+                tracked.commit_start = start
+        for number, (order, item_start) in self.index.unknown.items():
+            if item_start < new_oldest:
+                builder.add_unknown(number, order)
+                self.index.unknown[number] = (order, start)
+
+
+def _size_bound(entry: LogEntry) -> int:
+    """At most so many bytes of a batch's stream."""
+    if isinstance(entry, AppendEntry):
+        return _ENTRY_OVERHEAD + sum([len(record.raw) + _RECORD_OVERHEAD for record in entry.records])
+    if isinstance(entry, StateEntry):
+        return _ENTRY_OVERHEAD + len(entry.state.base_membership)
+    return _ENTRY_OVERHEAD
+
+
+def _split(entries: Sequence[LogEntry], bytes_max: int) -> Iterator[list[LogEntry]]:
+    """Cuts entries into groups of at most `bytes_max`, keeping their order. Raises RecordTooLarge."""
+    group: list[LogEntry] = []
+    size = 0
+    for entry in entries:
+        for part in _parts(entry, bytes_max):
+            part_size = _size_bound(part)
+            if part_size > bytes_max:
+                raise RecordTooLarge(f"an entry of {part_size} bytes does not fit into a batch of {bytes_max}")
+            if size + part_size > bytes_max:
+                yield group
+                group, size = [], 0
+            group.append(part)
+            size += part_size
+    yield group
+
+
+def _parts(entry: LogEntry, bytes_max: int) -> Iterator[LogEntry]:
+    if not isinstance(entry, AppendEntry) or _size_bound(entry) <= bytes_max:
+        yield entry
+        return
+    records: list[Record] = []
+    size = _ENTRY_OVERHEAD
+    for record in entry.records:
+        cost = len(record.raw) + _RECORD_OVERHEAD
+        if records and size + cost > bytes_max:
+            yield AppendEntry(entry.partition, entry.commit_lsn, records)
+            records, size = [], _ENTRY_OVERHEAD
+        records.append(record)
+        size += cost
+    yield AppendEntry(entry.partition, entry.commit_lsn, records)

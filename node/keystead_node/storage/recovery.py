@@ -1,0 +1,375 @@
+"""Reads a hot log back after a stop of any kind: what each replica holds, and what of it is damaged.
+
+1. Scan. Every block of the file is checked; a block below the highest `oldest` that any good block names is stale.
+2. The chain. From the newest batch downwards each batch names the one before it (`prev_batch`). A batch that is passed
+   over was declared torn by an earlier recovery and is void.
+3. Torn or damaged. A batch of which a block is bad, stale or missing is DAMAGED if its index copy exists, if a later
+   batch exists or if a block names it as synced; else it is torn, was never acknowledged, and is dropped.
+4. Replay, in the order of the items' origins. A snip kills what was written before it; a new replica of a partition
+   kills all that the one before it wrote; a later write of an LSN replaces an earlier one.
+5. Per partition, from the base or the cold log's end upwards: what does not chain by hash is dropped, and snipped by
+   the log's next batch. Above a damaged record the log goes on; above any other gap it does not.
+
+Damage is named by (partition, LSN, hash) from the batch's own index or its copy. Where neither is whole, every replica
+that was there before is `damaged_unknown` until it writes its state after that was found out: so the core must write
+its StateEntry (ineligible, "damaged") for each replica that it is told so of, before anything else.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from keystead_core.ids import Lsn, NodeId, PartitionId
+from keystead_core.log.entries import EMPTY_LOG, DamagedRecord, LogPoint, RecoveredReplica
+from keystead_core.log.record import Record
+
+from keystead_node.storage.batch import (
+    Chunk,
+    DamagedItem,
+    Item,
+    Order,
+    RunItem,
+    SnipItem,
+    StateItem,
+    UnknownItem,
+)
+from keystead_node.storage.batch_reader import BatchReader
+from keystead_node.storage.block import (
+    BLOCK_BYTES,
+    RULES,
+    BlockError,
+    BlockHeader,
+    BlockRules,
+    Disk,
+    Fault,
+    decode_block,
+)
+from keystead_node.storage.geometry import Geometry, read_super
+from keystead_node.storage.hot_index import HotIndex
+from keystead_node.storage.hot_log import HotLog, Position, Report, node_number
+from keystead_node.storage.index_ring import read_ring
+
+_READ_BLOCKS: Final = 512
+_UNREPORTED: Final = 1 << 200
+
+
+class FoundBatch(msgspec.Struct):
+    """A batch of which a block or an index copy was found. `have` counts its good blocks."""
+
+    number: int
+    start: int
+    blocks: int
+    prev: int
+    have: int = 0
+    copies: list[Chunk] = []
+
+    @property
+    def is_whole(self) -> bool:
+        return self.have == self.blocks
+
+
+class BadBlock(msgspec.Struct, frozen=True):
+    """A block that holds something else than a good block of this file; `place` is its number in the file."""
+
+    place: int
+    fault: Fault
+    message: str
+
+
+class Scan(msgspec.Struct):
+    """All that step 1 finds."""
+
+    geometry: Geometry
+    batches: dict[int, FoundBatch]
+    bad_blocks: list[BadBlock]
+    oldest: int
+    synced: int
+    next_slot: int
+    last_named: int
+
+    def heed(self, header: BlockHeader) -> None:
+        """Takes what a good block, however old, says of the whole log."""
+        self.oldest = max(self.oldest, header.oldest)
+        self.synced = max(self.synced, header.synced)
+        self.last_named = max(self.last_named, header.batch, header.prev_batch)
+
+
+class Held(msgspec.Struct):
+    """One LSN of one partition while it is replayed: the record, or the hash of a damaged one."""
+
+    order: Order
+    hash: int
+    record: Record | None
+
+
+class Recovery:
+    """The rules of recovery, one method each. `recover` runs them."""
+
+    def __init__(self, disk: Disk, node: int, block_rules: BlockRules = RULES) -> None:
+        self._disk = disk
+        self._node = node
+        self._rules = block_rules
+        self.report = Report()
+
+    def scan(self) -> Scan:
+        """Step 1. Raises BlockError if both superblocks are gone."""
+        geometry = read_super(self._disk, self._node, self._rules)
+        scan = Scan(geometry, {}, [], geometry.first_block, 0, 0, 0)
+        first = 1 + geometry.ring_blocks
+        last = first + geometry.log_blocks
+        for begin in range(first, last, _READ_BLOCKS):
+            count = min(_READ_BLOCKS, last - begin)
+            data = self._disk.read(begin * BLOCK_BYTES, count * BLOCK_BYTES)
+            for number in range(count):
+                self._scan_block(scan, data[number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES], begin + number)
+        chunks = self._scan_ring(scan)
+        current = self._rules.is_current
+        scan.batches = {n: found for n, found in scan.batches.items() if current(found.start, scan.oldest)}
+        for chunk in chunks:
+            if current(chunk.start, scan.oldest) and chunk.blocks:
+                found = scan.batches.get(chunk.batch)
+                if found is None:
+                    found = scan.batches[chunk.batch] = FoundBatch(chunk.batch, chunk.start, chunk.blocks, chunk.prev)
+                found.copies.append(chunk)
+        return scan
+
+    def _scan_block(self, scan: Scan, data: bytes, place: int) -> None:
+        try:
+            header = decode_block(data, self._node, place, self._rules)
+        except BlockError as error:
+            if error.fault != Fault.EMPTY:
+                scan.bad_blocks.append(BadBlock(place, error.fault, str(error)))
+            return
+        logical = scan.geometry.logical_of(place, header.generation)
+        if logical is None or header.batch_block >= header.batch_blocks:
+            scan.bad_blocks.append(BadBlock(place, Fault.FORMAT, f"block {place} has an impossible header"))
+            return
+        scan.heed(header)
+        start = logical - header.batch_block
+        found = scan.batches.get(header.batch)
+        if found is None:
+            found = FoundBatch(header.batch, start, header.batch_blocks, header.prev_batch)
+            scan.batches[header.batch] = found
+        if (found.start, found.blocks) == (start, header.batch_blocks):
+            found.have += 1
+
+    def _scan_ring(self, scan: Scan) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        for place, header, in_slot in read_ring(self._disk, self._node, scan.geometry, self._rules):
+            if isinstance(header, BlockError):
+                if header.fault != Fault.EMPTY:
+                    scan.bad_blocks.append(BadBlock(place, header.fault, str(header)))
+                continue
+            scan.heed(header)
+            scan.next_slot = max(scan.next_slot, header.generation + 2)
+            chunks += in_slot
+        return chunks
+
+    def chain(self, scan: Scan) -> list[FoundBatch]:
+        """Steps 2 and 3: the batches that are part of the log, oldest first; notes torn, damaged and unknown ones."""
+        chained: list[FoundBatch] = []
+        numbers = sorted(scan.batches)
+        newest = numbers[-1] if numbers else 0
+        if scan.last_named > newest:
+            self.report.unknown.append(scan.last_named)
+        while numbers:
+            found = scan.batches[numbers.pop()]
+            if found.is_whole or self.is_damage(found, newest, scan.synced):
+                chained.append(found)
+            if not found.is_whole:
+                (self.report.damaged if chained and chained[-1] is found else self.report.torn).append(found.number)
+            while numbers and numbers[-1] > found.prev:
+                numbers.pop()
+            if found.start > scan.oldest and (not numbers or numbers[-1] < found.prev):
+                self.report.unknown.append(found.prev)
+        chained.reverse()
+        self.report.batches = len(chained)
+        return chained
+
+    def is_damage(self, found: FoundBatch, newest: int, synced: int) -> bool:
+        """Whether a batch that is not whole was there once: else its write was never finished, nor acknowledged."""
+        return bool(found.copies) or found.number < newest or found.number <= synced
+
+    def read_items(self, scan: Scan, chained: list[FoundBatch]) -> list[tuple[Order, int, Item, list[Record | None]]]:
+        """(order, start of the batch that holds it, item, records of a run) of all batches, in the order of origin."""
+        reader = BatchReader(self._disk, self._node, scan.geometry, self._rules)
+        items: list[tuple[Order, int, Item, list[Record | None]]] = []
+        for found in chained:
+            batch = reader.read(found.number, found.start, found.blocks, found.copies)
+            if not batch.index_whole:
+                self.report.unknown.append(found.number)
+            records = {id(run): in_run for run, in_run in batch.runs}
+            items += [(item.order, found.start, item, records.get(id(item), [])) for item in batch.items]
+        items.sort(key=lambda entry: entry[:2])
+        return items
+
+
+class Replay:
+    """Step 4: what is left of each partition, and the index of the log."""
+
+    def __init__(self, index: HotIndex) -> None:
+        self.index = index
+        self.held: dict[PartitionId, dict[Lsn, Held]] = {}
+
+    def take(self, start: int, item: Item, records: list[Record | None]) -> None:
+        match item:
+            case RunItem():
+                self._take_run(start, item, records)
+            case SnipItem():
+                self.snip(item.partition, item.first_lsn)
+                self.index.saw_snip(item.partition, item.first_lsn, item.order, start)
+            case StateItem():
+                self._take_state(start, item)
+            case DamagedItem():
+                self._hold(item.partition, item.lsn, Held(item.order, item.hash, None))
+            case UnknownItem():
+                self.index.unknown[item.batch] = (item.order, start)
+
+    def snip(self, partition: PartitionId, first_lsn: Lsn) -> None:
+        """Kills what was written before."""
+        held = self.held.get(partition, {})
+        for lsn in [lsn for lsn in held if lsn >= first_lsn]:
+            del held[lsn]
+
+    def _take_run(self, start: int, run: RunItem, records: list[Record | None]) -> None:
+        if run.commit_lsn:
+            self.index.saw_commit(run.partition, run.commit_lsn, run.order, start)
+        self.index.of(run.partition)
+        for number, record in enumerate(records):
+            self._hold(run.partition, run.first_lsn + number, Held(run.order, run.pairs[number][0], record))
+
+    def _hold(self, partition: PartitionId, lsn: Lsn, new: Held) -> None:
+        """A later write replaces an earlier one; of two copies of one write the good one counts."""
+        held = self.held.setdefault(partition, {})
+        old = held.get(lsn)
+        if old is None or old.order < new.order or old.record is None:
+            held[lsn] = new
+        if old is not None and old.record is None and new.record is not None:
+            self.index.of(partition).repaired.add(lsn)
+
+    def _take_state(self, start: int, item: StateItem) -> None:
+        before = self.index.of(item.partition).born
+        self.index.saw_state(item.partition, item.state, item.order, start)
+        if self.index.of(item.partition).born != before:
+            self.held.pop(item.partition, None)
+
+
+class Chained(msgspec.Struct):
+    """Step 5 of one partition. `dropped_from`: the first LSN of what does not chain, 0 if all does."""
+
+    records: list[Record]
+    damaged: list[DamagedRecord]
+    dropped_from: Lsn
+
+
+def chain_records(held: dict[Lsn, Held], begin: LogPoint | None, keep_above_gaps: bool) -> Chained:
+    """Keeps what chains by hash from `begin` on (None: from the first record there is).
+
+    `keep_above_gaps` where damage of unknown extent may have made the gap: then the newer of two that do not fit stays.
+    """
+    kept: list[tuple[Lsn, Held]] = []
+    for lsn in sorted(lsn for lsn in held if begin is None or lsn > begin.lsn):
+        here = held[lsn]
+        last_lsn, last_hash = (kept[-1][0], kept[-1][1].hash) if kept else (begin.lsn, begin.hash) if begin else (0, 0)
+        is_next = lsn == last_lsn + 1
+        is_free = not kept and begin is None
+        fits = is_free or (is_next and (here.record is None or here.record.prev_hash == last_hash))
+        if fits or (keep_above_gaps and not is_next):
+            kept.append((lsn, here))
+        elif keep_above_gaps and kept and here.order > kept[-1][1].order:
+            kept[-1] = (lsn, here)
+        else:
+            return _split_kept(kept, lsn)
+    return _split_kept(kept, 0)
+
+
+def _split_kept(kept: list[tuple[Lsn, Held]], dropped_from: Lsn) -> Chained:
+    records = [here.record for _, here in kept if here.record is not None]
+    damaged = [DamagedRecord(lsn, here.hash) for lsn, here in kept if here.record is None]
+    return Chained(records, damaged, dropped_from)
+
+
+def recover(
+    disk: Disk,
+    node_id: NodeId,
+    cold_ends: Mapping[PartitionId, LogPoint] | None = None,
+    *,
+    read_only: bool = False,
+    block_rules: BlockRules = RULES,
+) -> tuple[HotLog, list[RecoveredReplica]]:
+    """Recovers the log on `disk`; its `report` attribute tells what was seen.
+
+    `cold_ends` gives the last sealed point of each partition that has one: what is at or below it is released, and the
+    records must go on from it. None: not known, then records count from the first there is. The disk is synced first,
+    because what a killed process wrote may be readable and not yet durable. Raises BlockError if the log has no
+    readable superblock.
+    """
+    if not read_only:
+        disk.sync()
+    recovery = Recovery(disk, node_number(node_id), block_rules)
+    scan = recovery.scan()
+    chained = recovery.chain(scan)
+    index = HotIndex()
+    replay = Replay(index)
+    items = recovery.read_items(scan, chained)
+    for found in chained:
+        index.saw_batch(found.start // scan.geometry.segment_blocks, found.number, found.start)
+    for _, start, item, records in items:
+        if isinstance(item, RunItem) and item.pairs:
+            segment = index.segments[start // scan.geometry.segment_blocks]
+            last_lsn = item.first_lsn + len(item.pairs) - 1
+            index.saw_records(item.partition, segment, last_lsn, sum(length for _, length in item.pairs))
+        replay.take(start, item, records)
+    log = _log_of(disk, node_number(node_id), scan, chained, index, block_rules)
+    report = recovery.report
+    replicas = [_replica_of(partition, replay, report, cold_ends) for partition in sorted(index.partitions)]
+    log.resume(report.dropped_tails, [batch for batch in report.unknown if batch not in index.unknown])
+    log.report = report
+    return log, replicas
+
+
+def _log_of(disk: Disk, node: int, scan: Scan, chained: list[FoundBatch], index: HotIndex, rules: BlockRules) -> HotLog:
+    newest = max(scan.last_named, scan.synced, *scan.batches, 0)
+    prev = chained[-1].number if chained else 0
+    head = chained[-1].start + chained[-1].blocks if chained else scan.oldest
+    position = Position(head, newest + 1, prev, newest, scan.oldest, scan.next_slot)
+    return HotLog(disk, node, scan.geometry, index, position, BatchReader(disk, node, scan.geometry, rules))
+
+
+def _replica_of(
+    partition: PartitionId, replay: Replay, report: Report, cold_ends: Mapping[PartitionId, LogPoint] | None
+) -> RecoveredReplica:
+    tracked = replay.index.of(partition)
+    state = tracked.state
+    base = state.base if state is not None else EMPTY_LOG
+    cold_end = (cold_ends or {}).get(partition, EMPTY_LOG)
+    begin = cold_end if cold_end.lsn > base.lsn else base
+    is_unknown = is_damage_unknown(report.unknown, replay.index, partition)
+    is_begin_known = cold_ends is not None or begin.lsn > 0
+    chained = chain_records(replay.held.get(partition, {}), begin if is_begin_known else None, is_unknown)
+    replay.index.release(partition, begin.lsn)
+    for damaged in chained.damaged:
+        here = replay.held[partition][damaged.lsn]
+        tracked.damaged[damaged.lsn] = (here.order, here.hash)
+    if chained.dropped_from and not is_unknown:
+        report.dropped_tails[partition] = chained.dropped_from
+    return RecoveredReplica(
+        partition=partition,
+        state=state,
+        records=chained.records,
+        commit_lsn=tracked.commit_lsn,
+        applied_lsn=0,
+        cold_end=cold_end,
+        damaged=chained.damaged,
+        damaged_unknown=is_unknown,
+    )
+
+
+def is_damage_unknown(unknown: list[int], index: HotIndex, partition: PartitionId) -> bool:
+    """Whether damage of unknown content may concern the partition, and its state was not written since it was found."""
+    tracked = index.of(partition)
+    for batch in {*unknown, *index.unknown}:
+        found_at, _ = index.unknown.get(batch, (_UNREPORTED, 0))
+        if tracked.born >> 24 <= batch and tracked.state_order < found_at:
+            return True
+    return False
