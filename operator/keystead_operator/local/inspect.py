@@ -34,9 +34,10 @@ class NoteReport(msgspec.Struct, frozen=True):
 
 
 class SupervisorReport(msgspec.Struct, frozen=True):
-    """run/reconcile.json: the last pass of the supervisor."""
+    """run/reconcile.json: the supervisor's last pass. `began_at`: seconds since 1970; objects were read after it."""
 
     ready: bool
+    began_at: float = 0.0
     processes: list[ProcessReport] = []
     notes: list[NoteReport] = []
 

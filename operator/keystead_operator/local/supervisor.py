@@ -62,15 +62,16 @@ class Supervisor:
             substrate = LocalSubstrate(self._data, self._cluster, client)
             try:
                 while not self.stop.is_set():
+                    began_at = time.time()
                     done = await reconcile(substrate)
-                    self._publish(substrate, done)
+                    self._publish(substrate, done, began_at)
                     self._check_refusals(substrate)
                     await self._rest(substrate, done)
             finally:
                 await asyncio.gather(*(process.stop() for process in substrate.processes.values()))
                 self._data.supervisor_file.unlink(missing_ok=True)
 
-    def _publish(self, substrate: LocalSubstrate, done: Round) -> None:
+    def _publish(self, substrate: LocalSubstrate, done: Round, began_at: float) -> None:
         self._last_map = substrate.map or self._last_map
         cluster = substrate.cluster
         view = cluster_view(
@@ -81,12 +82,10 @@ class Supervisor:
             self._last_map,
         )
         ready = self._is_ready(substrate, done, view)
-        report = SupervisorReport(ready, _processes(substrate), _notes(done))
-        if report != self._report:
-            self._report = report
-            temporary = self._data.reconcile_file.with_suffix(".tmp")
-            temporary.write_bytes(msgspec.json.encode(report))
-            temporary.replace(self._data.reconcile_file)
+        self._report = report = SupervisorReport(ready, began_at, _processes(substrate), _notes(done))
+        temporary = self._data.reconcile_file.with_suffix(".tmp")
+        temporary.write_bytes(msgspec.json.encode(report))
+        temporary.replace(self._data.reconcile_file)
         self._on_round(view, report)
 
     def _is_ready(self, substrate: LocalSubstrate, done: Round, view: ClusterView) -> bool:

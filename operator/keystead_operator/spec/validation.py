@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from keystead_operator.spec import cel
 from keystead_operator.spec.generate import definitions
 from keystead_operator.spec.schema import Schema
 
@@ -169,7 +168,12 @@ class _Walk:
             self._invalid(path, value, f"should be less than or equal to {schema['maximum']}")
 
     def _rules(self, value: Any, schema: Schema, path: str, old: Any) -> None:
-        for rule in schema.get("x-kubernetes-validations", []):
+        rules = schema.get("x-kubernetes-validations", [])
+        if not rules:
+            return
+        from keystead_operator.spec import cel  # takes half a second to import: only where a manifest is checked
+
+        for rule in rules:
             if cel.is_transition_rule(rule["rule"]) and old is None:
                 continue
             if not cel.holds(rule["rule"], value, old):

@@ -1,0 +1,118 @@
+"""`keystead delete` and `keystead node`: commands that change a running cluster."""
+
+import time
+from typing import Annotated, Final
+
+import typer
+
+from keystead_cli.terminal import DATA_DEFAULT, DataOption, OpenCluster, fail, open_cluster, run
+from keystead_core.catalog.commands import DeleteTable
+from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
+from keystead_operator.cluster_view import ClusterView
+from keystead_operator.local.inspect import gather_view, read_report
+from keystead_operator.local.objects import ObjectStore
+from keystead_operator.local.setup import supervisor_runs
+from keystead_operator.local.substrate import admin_address, command_json
+
+POLL_SECONDS: Final = 0.2
+delete_app = typer.Typer(help="Delete objects.", no_args_is_help=True)
+node_app = typer.Typer(help="Maintenance of nodes.", no_args_is_help=True)
+
+
+@delete_app.callback()
+def _delete() -> None:
+    """Delete objects."""
+
+
+@delete_app.command("table")
+def delete_table(
+    name: Annotated[str, typer.Argument(help="Name of the Table, or of a table made through the API.")],
+    data: DataOption = DATA_DEFAULT,
+    wait: Annotated[bool, typer.Option(help="Wait until it is gone.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)] = 60.0,
+) -> None:
+    """Delete a table and its rows (spec.deletionPolicy Retain: only the object)."""
+    opened = open_cluster(data)
+    store = ObjectStore(opened.data)
+    found = store.get("Table", name) if "/" not in name else None
+    if found is None:
+        run(_delete_from_catalog(opened, name))
+    else:
+        if found["spec"]["deletionProtection"] and found["spec"]["deletionPolicy"] == "Delete":
+            fail(f'table "{name}" is protected: apply it with spec.deletionProtection: false first')
+        if not supervisor_runs(opened.data):
+            fail(f'the cluster of {data} does not run: start it with "keystead up --data {data}"')
+        store.mark_deleted("Table", name)
+        if wait:
+            _wait_until_gone(opened, store, name, timeout)
+    typer.echo(f'table.keystead.io "{name}" deleted')
+
+
+def _wait_until_gone(opened: OpenCluster, store: ObjectStore, name: str, timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while store.get("Table", name) is not None:
+        if time.monotonic() > deadline:
+            notes = [note.message for note in read_report(opened.data).notes if note.subject == f"Table/{name}"]
+            fail(f'table "{name}" is still there: {"; ".join(notes) or "the supervisor has not come to it"}')
+        time.sleep(POLL_SECONDS)
+
+
+async def _delete_from_catalog(opened: OpenCluster, name: str) -> None:
+    """A table that no object declares is deleted as the API would do it."""
+    async with AdminClient() as client:
+        view = await gather_view(opened.data, opened.cluster, client)
+        if view.map_version is None:
+            fail("no node answers, so nothing can be deleted: see keystead status")
+        table = view.table(name)
+        if table is None:
+            fail(f'tables.keystead.io "{name}" not found')
+        if table.managed_by:
+            fail(f'the table "{name}" belongs to {table.managed_by}: delete that')
+        last = "none answers"
+        for place in opened.cluster.places:
+            try:
+                await client.command(admin_address(place), command_json(DeleteTable(name=name)))
+                return
+            except Refused as problem:
+                fail(str(problem))
+            except NodeUnreachable as problem:
+                last = str(problem)
+        fail(f"no node takes commands to the catalog: {last}")
+
+
+@node_app.command("maintain")
+def maintain(
+    node: Annotated[str, typer.Argument(help="Name or id of the node.")], data: DataOption = DATA_DEFAULT
+) -> None:
+    """Take a node out: its masterships are handed over, and its replicas count in no quorum."""
+    run(_order(open_cluster(data), node, "/maintain", "is in maintenance"))
+
+
+@node_app.command("resume")
+def resume(
+    node: Annotated[str, typer.Argument(help="Name or id of the node.")], data: DataOption = DATA_DEFAULT
+) -> None:
+    """Take a node in again, once its replicas are level."""
+    run(_order(open_cluster(data), node, "/resume", "takes part again"))
+
+
+async def _order(opened: OpenCluster, node: str, path: str, done: str) -> None:
+    async with AdminClient() as client:
+        place = opened.cluster.place(node)
+        if place is None:
+            view = await gather_view(opened.data, opened.cluster, client)
+            place = opened.cluster.place(_name_of_id(view, node))
+        if place is None:
+            names = ", ".join(one.name for one in opened.cluster.places)
+            fail(f'node "{node}" not found: there are {names}')
+        try:
+            await client.post(admin_address(place), path)
+        except Refused as problem:
+            fail(f"{place.name} refuses: {problem}")
+        except NodeUnreachable as problem:
+            fail(f"{place.name} does not answer: {problem}")
+    typer.echo(f"{place.name} {done}")
+
+
+def _name_of_id(view: ClusterView, node_id: str) -> str:
+    return next((node.name for node in view.nodes if node.id == node_id), "")
