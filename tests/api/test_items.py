@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from keystead_core.items import (
     ItemError,
     ItemShapeError,

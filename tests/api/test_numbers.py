@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from keystead_core.numbers import NumberError, normalise_number, number_bytes, parse_number
 
 NUMBERS = st.builds(

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from keystead_core.cluster_map import KeyAttribute, TableDefinition
 from keystead_core.item_keys import range_behind, row_key_of_item, row_key_of_key
 from keystead_core.items import ItemError

@@ -1,0 +1,89 @@
+"""BatchGetItem: up to 100 items, up to 16 MB."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from keystead_core.cluster_map import TableDefinition
+from keystead_core.item_keys import row_key_of_key
+from keystead_core.items import Item, ItemError, ItemShapeError, check_attributes, row_json, row_size
+from keystead_node.api.capacity import consumed, read_units
+from keystead_node.api.context import Context
+from keystead_node.api.errors import Throttled, Unavailable
+from keystead_node.api.requests import BatchGetItemRequest, KeysAndAttributes, RequestReader
+
+KEYS_MAX: Final = 100
+RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+def _prepare(request: BatchGetItemRequest) -> None:
+    if not request.RequestItems or not all(wanted.Keys for wanted in request.RequestItems.values()):
+        raise ItemShapeError("a batch is empty")
+    if max(len(wanted.Keys) for wanted in request.RequestItems.values()) > KEYS_MAX:
+        raise ItemShapeError("a table's batch is too long")
+    for wanted in request.RequestItems.values():
+        for key in wanted.Keys:
+            check_attributes(key)
+    if sum(len(wanted.Keys) for wanted in request.RequestItems.values()) > KEYS_MAX:
+        raise ItemError("Too many items requested for the BatchGetItem call")
+
+
+READER: RequestReader[BatchGetItemRequest, None] = RequestReader("BatchGetItem", BatchGetItemRequest, _prepare)
+
+
+async def batch_get_item(context: Context, body: bytes) -> bytes:
+    """Reads items. Keys that could not be read now, or have no room in the response, come back as UnprocessedKeys,
+    unless none could be read. Raises ApiError and ItemError."""
+    request, _ = READER.read(body)
+    reads: list[tuple[TableDefinition, bytes, Item]] = []
+    for name, wanted in request.RequestItems.items():
+        table = await context.active_table(name, READER, body)
+        keyed = [(table, row_key_of_key(table, key), key) for key in wanted.Keys]
+        if len({row_key for _, row_key, _ in keyed}) != len(keyed):
+            raise ItemError("Provided list of item keys contains duplicates")
+        reads += keyed
+    outcomes = await asyncio.gather(
+        *(
+            context.backend.read(table, row_key, request.RequestItems[table.name].ConsistentRead)
+            for table, row_key, _ in reads
+        ),
+        return_exceptions=True,
+    )
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, Throttled | Unavailable) or len(failures) == len(outcomes):
+            raise failure
+    return _response(request, reads, outcomes)
+
+
+def _response(
+    request: BatchGetItemRequest,
+    reads: list[tuple[TableDefinition, bytes, Item]],
+    outcomes: list[bytes | BaseException | None],
+) -> bytes:
+    found: dict[str, list[memoryview]] = {name: [] for name in request.RequestItems}
+    unprocessed: dict[str, KeysAndAttributes] = {}
+    units: dict[str, float] = dict.fromkeys(request.RequestItems, 0.0)
+    response_bytes = 0
+    for (table, _, key), outcome in zip(reads, outcomes, strict=True):
+        consistent = request.RequestItems[table.name].ConsistentRead
+        if isinstance(outcome, BaseException) or (
+            outcome is not None and response_bytes + len(outcome) > RESPONSE_BYTES_MAX
+        ):
+            unprocessed.setdefault(table.name, KeysAndAttributes([], consistent)).Keys.append(key)
+            continue
+        if outcome is not None:
+            response_bytes += len(outcome)
+            found[table.name].append(row_json(outcome))
+        if request.ReturnConsumedCapacity != "NONE":
+            units[table.name] += read_units(row_size(outcome) if outcome is not None else 0, consistent)
+    tables = [msgspec.json.encode(name) + b":[" + b",".join(items) + b"]" for name, items in found.items()]
+    members = [
+        b'"Responses":{' + b",".join(tables) + b"}",
+        b'"UnprocessedKeys":' + msgspec.json.encode(unprocessed),
+    ]
+    if request.ReturnConsumedCapacity != "NONE":
+        totals = [consumed(name, total, request.ReturnConsumedCapacity) for name, total in units.items()]
+        members.append(b'"ConsumedCapacity":' + msgspec.json.encode(totals))
+    return b"{" + b",".join(members) + b"}"

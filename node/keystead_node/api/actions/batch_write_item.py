@@ -1,0 +1,105 @@
+"""BatchWriteItem: up to 25 puts and deletes, each atomic, none together."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from keystead_core.cluster_map import TableDefinition
+from keystead_core.item_keys import row_key_of_key
+from keystead_core.items import Item, ItemError, ItemShapeError, check_attributes, encode_row, row_size
+from keystead_node.api.capacity import consumed, write_units
+from keystead_node.api.context import Context
+from keystead_node.api.errors import ApiError, Throttled, Unavailable
+from keystead_node.api.requests import BatchWriteItemRequest, RequestReader, WriteRequest
+
+REQUESTS_MAX: Final = 25
+
+
+class _Write(msgspec.Struct):
+    """One row to write; `value` None deletes it."""
+
+    request: WriteRequest
+    attributes: Item
+    value: bytes | None
+    size: int
+
+
+def _prepare(request: BatchWriteItemRequest) -> dict[str, list[_Write]]:
+    if not request.RequestItems or not all(request.RequestItems.values()):
+        raise ItemShapeError("a batch is empty")
+    if max(map(len, request.RequestItems.values())) > REQUESTS_MAX:
+        raise ItemShapeError("a table's batch is too long")
+    if sum(map(len, request.RequestItems.values())) > REQUESTS_MAX:
+        raise ItemError("Too many items requested for the BatchWriteItem call")
+    return {name: [_prepare_write(write) for write in writes] for name, writes in request.RequestItems.items()}
+
+
+def _prepare_write(request: WriteRequest) -> _Write:
+    put, delete = request.PutRequest, request.DeleteRequest
+    if put is not None and delete is None:
+        value, size = encode_row(put.Item)
+        return _Write(request, put.Item, value, size)
+    if delete is not None and put is None:
+        check_attributes(delete.Key)
+        return _Write(request, delete.Key, None, 0)
+    raise ItemError(
+        "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+    )
+
+
+READER = RequestReader("BatchWriteItem", BatchWriteItemRequest, _prepare)
+
+
+async def batch_write_item(context: Context, body: bytes) -> bytes:
+    """Writes a batch. Rows that were surely not written come back as UnprocessedItems, unless none was written.
+
+    Raises ApiError (OutcomeUnknown if it is unknown for any row) and ItemError.
+    """
+    request, batches = READER.read(body)
+    rows: list[tuple[TableDefinition, bytes, _Write]] = []
+    for name, writes in batches.items():
+        table = await context.active_table(name, READER, body)
+        keyed = [(table, _row_key(table, write), write) for write in writes]
+        if len({row_key for _, row_key, _ in keyed}) != len(keyed):
+            raise ItemError("Provided list of item keys contains duplicates")
+        rows += keyed
+    want_old = request.ReturnConsumedCapacity != "NONE"
+    outcomes = await asyncio.gather(
+        *(context.backend.write(table, row_key, write.value, want_old) for table, row_key, write in rows),
+        return_exceptions=True,
+    )
+    _raise_failure(outcomes)
+    unprocessed: dict[str, list[WriteRequest]] = {}
+    units: dict[str, float] = {}
+    for (table, _, write), outcome in zip(rows, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            unprocessed.setdefault(table.name, []).append(write.request)
+        elif want_old:
+            size = max(write.size, row_size(outcome) if outcome is not None else 0)
+            units[table.name] = units.get(table.name, 0.0) + write_units(size)
+    response: dict[str, object] = {"UnprocessedItems": unprocessed}
+    if want_old:
+        response["ConsumedCapacity"] = [
+            consumed(name, total, request.ReturnConsumedCapacity) for name, total in units.items()
+        ]
+    return msgspec.json.encode(response)
+
+
+def _row_key(table: TableDefinition, write: _Write) -> bytes:
+    if write.value is None:
+        return row_key_of_key(table, write.attributes)
+    names = [table.hash_key.name, *([table.range_key.name] if table.range_key is not None else [])]
+    return row_key_of_key(table, {name: write.attributes[name] for name in names if name in write.attributes})
+
+
+def _raise_failure(outcomes: list[bytes | BaseException | None]) -> None:
+    """Raises the failure that is the whole call's: the gravest of those that are no reason to try rows again, or, if
+    nothing was written at all, the first."""
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    grave = [failure for failure in failures if not isinstance(failure, Throttled | Unavailable)]
+    grave.sort(key=lambda failure: failure.status if isinstance(failure, ApiError) else 1000, reverse=True)
+    if grave:
+        raise grave[0]
+    if failures and len(failures) == len(outcomes):
+        raise failures[0]

@@ -1,0 +1,135 @@
+"""CreateTable: hash and range keys of any of S, N, B.
+
+What DynamoDB has no parameter for is said in tags: keystead:partitions, keystead:replicas, keystead:durable-zones,
+keystead:write-quorum. Left out, each is the cluster's default.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from keystead_core.cluster_map import KeyAttribute, TableDefinition
+from keystead_core.items import ItemError
+from keystead_node.api.actions.table_description import table_description
+from keystead_node.api.context import Context
+from keystead_node.api.requests import CreateTableRequest, RequestReader
+
+TAG_PREFIX: Final = "keystead:"
+TAG_LIMITS: Final = {
+    "keystead:partitions": 10_000,
+    "keystead:replicas": 7,
+    "keystead:durable-zones": 7,
+    "keystead:write-quorum": 7,
+}
+_UNITS_MAX: Final = 1_000_000_000_000
+_INVALID: Final = "One or more parameter values were invalid: "
+
+
+def _prepare(request: CreateTableRequest) -> TableDefinition:
+    _check_billing(request)
+    _check_keys(request)
+    if request.TableClass != "STANDARD":
+        raise ItemError(f"The table class {request.TableClass} is not supported by Keystead yet")
+    if request.StreamSpecification is not None and request.StreamSpecification.StreamEnabled:
+        raise ItemError("The parameter StreamSpecification of CreateTable is not supported by Keystead yet")
+    types = {definition.AttributeName: definition.AttributeType for definition in request.AttributeDefinitions}
+    keys = [KeyAttribute(element.AttributeName, types[element.AttributeName]) for element in request.KeySchema]
+    tags = {tag.Key: tag.Value for tag in request.Tags}
+    if len(tags) != len(request.Tags):
+        raise ItemError(f"{_INVALID}Duplicate tag keys found")
+    partitions, replicas, durable_zones, write_quorum = (_number_tag(tags, name) for name in TAG_LIMITS)
+    _check_tags(tags, replicas, durable_zones, write_quorum)
+    throughput = request.ProvisionedThroughput
+    return TableDefinition(
+        name=request.TableName,
+        table_id="",
+        hash_key=keys[0],
+        range_key=keys[1] if len(keys) > 1 else None,
+        partitions=partitions,
+        replicas=replicas,
+        write_quorum=write_quorum,
+        durable_zones=durable_zones,
+        created_at=0.0,
+        status="CREATING",
+        deletion_protection=request.DeletionProtectionEnabled,
+        tags=tags,
+        billing_mode=request.BillingMode,
+        read_units=throughput.ReadCapacityUnits if throughput is not None else 0,
+        write_units=throughput.WriteCapacityUnits if throughput is not None else 0,
+    )
+
+
+def _check_billing(request: CreateTableRequest) -> None:
+    throughput = request.ProvisionedThroughput
+    if request.BillingMode == "PAY_PER_REQUEST":
+        if throughput is not None:
+            raise ItemError(
+                f"{_INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
+                "PAY_PER_REQUEST"
+            )
+        return
+    if throughput is None:
+        raise ItemError(
+            f"{_INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+        )
+    for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
+        if getattr(throughput, name) > _UNITS_MAX:
+            raise ItemError(f"Given value {getattr(throughput, name)} for {name} is out of bounds")
+
+
+def _check_keys(request: CreateTableRequest) -> None:
+    defined = [definition.AttributeName for definition in request.AttributeDefinitions]
+    keys = [element.AttributeName for element in request.KeySchema]
+    if len(keys) > len(defined):
+        raise ItemError("Invalid KeySchema: Some index key attribute have no definition")
+    if not set(keys) <= set(defined):
+        raise ItemError(
+            f"{_INVALID}Some index key attributes are not defined in AttributeDefinitions. "
+            f"Keys: [{', '.join(keys)}], AttributeDefinitions: [{', '.join(defined)}]"
+        )
+    if len(set(keys)) != len(keys):
+        raise ItemError("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+    if request.KeySchema[0].KeyType != "HASH":
+        raise ItemError("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if len(keys) > 1 and request.KeySchema[1].KeyType != "RANGE":
+        raise ItemError("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+    if len(keys) != len(defined):
+        raise ItemError(
+            f"{_INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in "
+            "AttributeDefinitions"
+        )
+
+
+def _number_tag(tags: dict[str, str], name: str) -> int:
+    """The number in a tag; 0 if there is no such tag."""
+    text = tags.get(name)
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= TAG_LIMITS[name]):
+        raise ItemError(f"{_INVALID}Tag {name} must be a whole number from 1 to {TAG_LIMITS[name]}, not '{text}'")
+    return int(text)
+
+
+def _check_tags(tags: dict[str, str], replicas: int, durable_zones: int, write_quorum: int) -> None:
+    unknown = [name for name in tags if name.startswith(TAG_PREFIX) and name not in TAG_LIMITS]
+    if unknown:
+        raise ItemError(f"{_INVALID}Unknown tag {unknown[0]}; known are {', '.join(TAG_LIMITS)}")
+    if not replicas:
+        return  # the cluster knows how many it has, and checks the rest
+    if durable_zones > replicas:
+        raise ItemError(f"{_INVALID}Tag keystead:durable-zones must not be above keystead:replicas")
+    if write_quorum and not replicas < 2 * write_quorum <= 2 * replicas:
+        raise ItemError(
+            f"{_INVALID}Tag keystead:write-quorum must be more than half of keystead:replicas, and not above"
+        )
+
+
+READER = RequestReader("CreateTable", CreateTableRequest, _prepare, fast=False)
+
+
+async def create_table(context: Context, body: bytes) -> bytes:
+    """Creates a table. Raises ApiError."""
+    _, definition = READER.read(body)
+    created = await context.backend.create_table(definition)
+    response: dict[str, Any] = {"TableDescription": table_description(created, 0, 0)}
+    return msgspec.json.encode(response)

@@ -1,0 +1,205 @@
+"""The requests that are served, as typed structs, and the two ways to read one.
+
+The fast way decodes the body straight into the struct and takes it only if nothing at all looks off. Anything else goes
+the slow way: types, limits and required members are checked against the service model in the order in which the real
+service checks them, so that the first error found is the service's own. Both ways end in the same struct.
+
+A struct has the parameters that are supported. A parameter that the service model knows and the struct does not is
+refused by name, never ignored.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+
+from keystead_core.items import Item, ItemError, ItemShapeError
+from keystead_node.api.errors import ValidationException
+from keystead_node.api.request_types import read_request
+from keystead_node.api.service_model import service_model
+from keystead_node.api.validation import check_request
+
+CapacityChoice = Literal["INDEXES", "TOTAL", "NONE"]
+MetricsChoice = Literal["SIZE", "NONE"]
+ValuesChoice = Literal["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"]
+FailureChoice = Literal["NONE", "ALL_OLD"]
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class PutItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    TableName: str
+    Item: Item
+    ReturnValues: ValuesChoice = "NONE"
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+    ReturnItemCollectionMetrics: MetricsChoice = "NONE"
+    ReturnValuesOnConditionCheckFailure: FailureChoice = "NONE"
+
+
+class DeleteItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    TableName: str
+    Key: Item
+    ReturnValues: ValuesChoice = "NONE"
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+    ReturnItemCollectionMetrics: MetricsChoice = "NONE"
+    ReturnValuesOnConditionCheckFailure: FailureChoice = "NONE"
+
+
+class GetItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    TableName: str
+    Key: Item
+    ConsistentRead: bool = False
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+
+
+class PutWrite(msgspec.Struct, forbid_unknown_fields=True):
+    Item: Item
+
+
+class DeleteWrite(msgspec.Struct, forbid_unknown_fields=True):
+    Key: Item
+
+
+class WriteRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    PutRequest: PutWrite | None = None
+    DeleteRequest: DeleteWrite | None = None
+
+
+class BatchWriteItemRequest(msgspec.Struct, forbid_unknown_fields=True):
+    RequestItems: dict[str, list[WriteRequest]]
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+    ReturnItemCollectionMetrics: MetricsChoice = "NONE"
+
+
+class KeysAndAttributes(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    Keys: list[Item]
+    ConsistentRead: bool = False
+
+
+class BatchGetItemRequest(msgspec.Struct, forbid_unknown_fields=True):
+    RequestItems: dict[str, KeysAndAttributes]
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+
+
+class ScanRequest(msgspec.Struct, forbid_unknown_fields=True):
+    TableName: str
+    Limit: PositiveInt | None = None
+    ExclusiveStartKey: Item | None = None
+    Select: Literal["ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"] | None = None
+    Segment: int | None = None
+    TotalSegments: PositiveInt | None = None
+    ConsistentRead: bool = False
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+    IndexName: str | None = None
+
+
+class AttributeDefinition(msgspec.Struct):
+    AttributeName: str
+    AttributeType: str
+
+
+class KeySchemaElement(msgspec.Struct):
+    AttributeName: str
+    KeyType: str
+
+
+class ProvisionedThroughputChoice(msgspec.Struct):
+    ReadCapacityUnits: int
+    WriteCapacityUnits: int
+
+
+class Tag(msgspec.Struct):
+    Key: str
+    Value: str
+
+
+class StreamSpecificationChoice(msgspec.Struct):
+    StreamEnabled: bool
+    StreamViewType: str | None = None
+
+
+class CreateTableRequest(msgspec.Struct, forbid_unknown_fields=True):
+    TableName: str
+    AttributeDefinitions: list[AttributeDefinition]
+    KeySchema: list[KeySchemaElement]
+    BillingMode: str = "PROVISIONED"
+    ProvisionedThroughput: ProvisionedThroughputChoice | None = None
+    DeletionProtectionEnabled: bool = False
+    TableClass: str = "STANDARD"
+    StreamSpecification: StreamSpecificationChoice | None = None
+    Tags: list[Tag] = []
+
+
+class TableRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """DescribeTable and DeleteTable."""
+
+    TableName: str
+
+
+class ListTablesRequest(msgspec.Struct, forbid_unknown_fields=True):
+    ExclusiveStartTableName: str | None = None
+    Limit: int = 100
+
+
+R = TypeVar("R", bound=msgspec.Struct)
+P = TypeVar("P")
+
+_LOOKS_OFF: Final = (msgspec.MsgspecError, RecursionError, UnicodeError, ItemError, ItemShapeError)
+_EXPRESSION_ONLY: Final = ("ExpressionAttributeNames", "ExpressionAttributeValues")
+
+
+class RequestReader(Generic[R, P]):
+    """Reads the requests of one operation. `prepare` checks what the service checks before it looks for the table, and
+    computes what the action needs; it raises ItemError, or ItemShapeError for what only the slow way can name."""
+
+    def __init__(self, operation: str, kind: type[R], prepare: Callable[[R], P], fast: bool = True) -> None:
+        self.operation = operation
+        self._kind = kind
+        self._prepare = prepare
+        self._fast = fast
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def read(self, body: bytes) -> tuple[R, P]:
+        """The request and what `prepare` made of it. Raises ApiError."""
+        if self._fast:
+            try:
+                request = self._decode(body)
+                return request, self._prepare(request)
+            except _LOOKS_OFF:
+                pass
+        request = self.validated(body)
+        try:
+            return request, self._prepare(request)
+        except ItemError as error:
+            raise ValidationException(str(error)) from None
+        except ItemShapeError:
+            # All types fit by now: what is left is a null inside a set.
+            raise ValidationException(
+                "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+            ) from None
+
+    def validated(self, body: bytes) -> R:
+        """The request, read the slow way. Raises ApiError."""
+        model = service_model()
+        members = read_request(model, self.operation, body)
+        check_request(model, self.operation, members)
+        supported = frozenset(self._kind.__struct_fields__)
+        _refuse(self.operation, [name for name in members if name not in supported])
+        if self.operation == "BatchGetItem":
+            for table_request in members["RequestItems"].values():
+                _refuse(self.operation, [name for name in table_request if name not in ("Keys", "ConsistentRead")])
+        return self._convert(members)
+
+    def _convert(self, members: dict[str, Any]) -> R:
+        try:
+            return msgspec.convert(members, self._kind)
+        except msgspec.ValidationError as error:
+            raise ValidationException(f"One or more parameter values were invalid: {error}") from None
+
+
+def _refuse(operation: str, unsupported: list[str]) -> None:
+    """Raises ValidationException if there are parameters that are not supported."""
+    for name in unsupported:
+        if name not in _EXPRESSION_ONLY:
+            raise ValidationException(f"The parameter {name} of {operation} is not supported by Keystead yet")
+    for name in unsupported:
+        raise ValidationException(f"{name} can only be specified when using expressions")

@@ -1,0 +1,72 @@
+"""The shapes of DynamoDB's operations, read from the service model that botocore ships.
+
+The model says which members an operation has, which are required, and their length, range and pattern limits. Where
+the real service is stricter than its published model, or lists an enum in another order, `_AMENDED` says so.
+"""
+
+import gzip
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+
+API_VERSION: Final = "2012-08-10"
+TARGET_PREFIX: Final = "DynamoDB_20120810."
+ATTRIBUTE_VALUE: Final = "AttributeValue"
+
+_TABLE_NAME: Final = {"type": "string", "min": 3, "max": 255, "pattern": "[a-zA-Z0-9_.-]+"}
+_AMENDED: Final[dict[str, dict[str, Any]]] = {
+    "TableArn": _TABLE_NAME,
+    "AttributeNameList": {"max": 255},
+    "KeySchema": {"max": 2},
+    "CreateTableInput": {"required": ["TableName", "AttributeDefinitions", "KeySchema"]},
+    "ScalarAttributeType": {"enum": ["B", "N", "S"]},
+    "ReturnValue": {"enum": ["ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"]},
+    "Select": {"enum": ["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"]},
+}
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Names a shape."""
+
+    shape: str
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """One shape. `min` and `max` limit the length of strings, lists and maps, and the value of numbers."""
+
+    type: str
+    members: dict[str, Reference] = {}
+    required: list[str] = []
+    member: Reference | None = None
+    key: Reference | None = None
+    value: Reference | None = None
+    min: float | None = None
+    max: float | None = None
+    pattern: str | None = None
+    enum: list[str] = []
+
+
+class OperationModel(msgspec.Struct, frozen=True):
+    """An operation; `input` names the shape of its request."""
+
+    name: str
+    input: Reference
+
+
+class ServiceModel(msgspec.Struct, frozen=True):
+    """Every operation and shape, by name."""
+
+    operations: dict[str, OperationModel]
+    shapes: dict[str, Shape]
+
+
+@cache
+def service_model() -> ServiceModel:
+    """The model, read once in a process's life (about 20 ms)."""
+    path = resources.files("botocore") / "data" / "dynamodb" / API_VERSION / "service-2.json.gz"
+    document = msgspec.json.decode(gzip.decompress(path.read_bytes()))
+    for name, amendment in _AMENDED.items():
+        document["shapes"][name] |= amendment
+    return msgspec.convert(document, ServiceModel)
