@@ -13,6 +13,7 @@ Neighbours on the line meet only a few others, which keeps peer sets small; seve
 them as large as wished. A few groups on many nodes are chosen one by one, along existing peers (`_one_by_one`).
 """
 
+from functools import lru_cache
 from heapq import heapify, heappop, heapreplace
 from math import gcd
 
@@ -277,45 +278,47 @@ def replacement(kept: list[NodeId], sites: list[Site], ledger: Ledger, rule: Pla
 
 
 def replace(
-    partition: PartitionEntry,
-    lost: list[NodeId],
-    sites: list[Site],
-    ledger: Ledger,
-    rule: PlacementRule,
-    role: str = "voter",
+    partition: PartitionEntry, lost: list[NodeId], sites: list[Site], ledger: Ledger, rule: PlacementRule
 ) -> list[ReplicaSpec] | None:
-    """The partition's target with each replica on a lost node moved elsewhere; None if a site is missing for one.
+    """The partition's target with each replica on a lost node moved to a new site; None if one finds no site.
 
     The survivors come first, so that one of them is preferred as master.
     """
     kept = [ReplicaSpec(place.node, place.role) for place in partition.target if place.node not in lost]
-    names = [spec.node for spec in kept]
     usable = [site for site in sites if site.node not in lost]
-    for _ in range(len(partition.target) - len(kept)):
-        node = replacement(names, usable, ledger, rule)
+    target = fill_seats(kept, len(partition.target), usable, ledger, rule)
+    return target if len(target) == len(partition.target) else None
+
+
+def fill_seats(
+    kept: list[ReplicaSpec], seats: int, sites: list[Site], ledger: Ledger, rule: PlacementRule
+) -> list[ReplicaSpec]:
+    """`kept` and new voters up to `seats` places, or as many as find a site. `sites` hold those of `kept` too."""
+    target = list(kept)
+    while len(target) < seats:
+        node = replacement([spec.node for spec in target], sites, ledger, rule)
         if node is None:
-            return None
-        names.append(node)
-        kept.append(ReplicaSpec(node, role))
-    return kept
+            break
+        target.append(ReplicaSpec(node))
+    return target
 
 
 def place_log_only(
     partition: PartitionEntry, lost: NodeId, sites: list[Site], ledger: Ledger, rule: PlacementRule
 ) -> list[ReplicaSpec] | None:
-    """The target while a voter's node is away: a log-only voter elsewhere votes for it, and it waits as a learner.
+    """The target with a log-only voter on a new site in the lost node's seat; None if no site is free.
 
-    None if no site is free, or if the group has a log-only voter already.
+    None too where the group cannot have one: at most F - 1 of its voters may be without rows, F = N - W + 1.
     """
-    if any(place.role == "log-only" for place in partition.target):
+    voters = len(partition.target)
+    log_only = sum(place.role == "log-only" for place in partition.target)
+    if log_only + 1 > voters - partition.write_quorum:
         return None
-    names = [place.node for place in partition.target]
-    node = replacement([name for name in names if name != lost], [s for s in sites if s.node != lost], ledger, rule)
-    if node is None:
-        return None
-    stay = [ReplicaSpec(place.node, place.role) for place in partition.target if place.node != lost]
-    return [*stay, ReplicaSpec(node, "log-only"), ReplicaSpec(lost, "learner")]
+    kept = [ReplicaSpec(place.node, place.role) for place in partition.target if place.node != lost]
+    node = replacement([spec.node for spec in kept], [s for s in sites if s.node != lost], ledger, rule)
+    return None if node is None else [*kept, ReplicaSpec(node, "log-only")]
 
 
+@lru_cache(maxsize=1 << 16)
 def _hash(seed: int, name: str) -> int:
     return int(xxhash.xxh3_64_intdigest(name.encode(), seed=seed))

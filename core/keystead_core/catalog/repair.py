@@ -1,0 +1,314 @@
+"""Repairs: from a map and what is known of its nodes, the commands that bring every group back to full strength. Pure.
+
+    node of a live name under a new id      its volume is lost: the old id is marked left - unless some group would be
+                                            without a majority: then nothing is marked, and VolumeLost says why
+    node left                               its replicas are replaced at once
+    node away for a few seconds             a log-only voter takes its seat where a spare node exists
+    node away for the grace                 its replicas are replaced
+    log-only voter, nobody away any more    a voter with rows takes its seat
+    node that is to go (scale-in)           its replicas move; once it holds none it is marked left
+    table whose number of replicas changed  places are added or taken away
+
+Plans are idempotent and monotone: a plan's commands applied, the next plan is empty until the groups' masters report
+that they have followed. Where nothing can be done, a reason says why. Nodes in maintenance are expected back, and so
+are those of whom nothing is known.
+
+A node that is still a member under one replica id gets no other one: a new replica there waits until the old one is
+out. Where it is the only free site, the group goes on with one voter less until then.
+"""
+
+import msgspec
+
+from keystead_core.catalog.commands import Command, NodeLeft, ReplicaSpec, SetTarget
+from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry
+from keystead_core.ids import NodeId
+from keystead_core.ledger import Ledger, PlacementRule, Site, ledger_of, sites_of
+from keystead_core.placement import fill_seats, place_log_only
+
+VOLUME_LOST = "VolumeLost"
+NO_SPARE_NODE = "NoSpareNode"
+THROTTLED = "Throttled"
+SCALE_IN_BLOCKED = "ScaleInBlocked"
+
+
+class RepairRule(msgspec.Struct, frozen=True, kw_only=True):
+    """`moves_max`: groups whose replicas may be on the move at once (0: no limit); log-only voters do not count."""
+
+    node_loss_grace_seconds: float = 300.0
+    log_only_after_seconds: float = 10.0
+    moves_max: int = 100
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why something is not done: a code (a constant of this module) and a sentence."""
+
+    code: str
+    message: str
+
+
+class RepairPlan(msgspec.Struct, frozen=True):
+    """Commands to propose, in this order, and reasons for what is left alone."""
+
+    commands: list[Command]
+    reasons: list[Reason]
+
+
+class _Trouble(msgspec.Struct):
+    """The nodes that are not as they should be, each under one heading.
+
+    `sites`: all nodes that have not left; `free`: those that may take a new replica, in order of their ids.
+    """
+
+    gone: set[NodeId]
+    away: set[NodeId]
+    absent: set[NodeId]
+    leaving: set[NodeId]
+    sites: dict[NodeId, Site]
+    free: list[NodeId]
+
+    def holds(self, node: NodeId) -> bool:
+        """Whether a replica on the node keeps its seat."""
+        return node not in self.gone and node not in self.away and node not in self.leaving
+
+
+def plan_repairs(
+    cluster_map: ClusterMap,
+    seconds_down: dict[NodeId, float],
+    rule: RepairRule,
+    fence: int,
+    draining: list[NodeId] | None = None,
+) -> RepairPlan:
+    """The commands that are due. `seconds_down`: how long each node has not answered, 0 for one that does.
+
+    `draining`: nodes that are to leave for good (scale-in); taking one off the list again cancels its going.
+    """
+    lost = lost_volumes(cluster_map, seconds_down)
+    without_majority = groups_without_majority(cluster_map, lost)
+    reasons = []
+    commands: list[Command] = []
+    if lost and without_majority:
+        reasons.append(_volume_lost(cluster_map, lost, without_majority))
+        lost = []
+    commands += [NodeLeft(node, fence) for node in lost]
+    trouble = _diagnose(cluster_map, seconds_down, rule, lost, sorted(set(draining or [])))
+    targets, more = _plan_targets(cluster_map, trouble, rule, fence)
+    commands += targets
+    reasons += more
+    commands += _leave_when_empty(cluster_map, trouble.leaving, fence)
+    return RepairPlan(commands, reasons)
+
+
+def lost_volumes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float]) -> list[NodeId]:
+    """Node ids that do not answer while another id answers under the same name: their volume has been replaced."""
+    answering = {
+        node.name: node.id
+        for node in cluster_map.nodes.values()
+        if node.state != "left" and seconds_down.get(node.id) == 0
+    }
+    return sorted(
+        node.id
+        for node in cluster_map.nodes.values()
+        if node.state != "left" and seconds_down.get(node.id, 0) > 0 and node.name in answering
+    )
+
+
+def groups_without_majority(cluster_map: ClusterMap, lost: list[NodeId]) -> list[PartitionEntry]:
+    """Groups of which half the voters or more are on nodes that have left or are named lost."""
+    dead = {node.id for node in cluster_map.nodes.values() if node.state == "left"} | set(lost)
+    if not lost:
+        return []
+    hit = []
+    for entry in cluster_map.partitions.values():
+        voters = [place.node for place in entry.members if place.role != "learner"]
+        if any(node in lost for node in voters) and 2 * sum(node not in dead for node in voters) <= len(voters):
+            hit.append(entry)
+    return sorted(hit, key=lambda entry: entry.id)
+
+
+def _volume_lost(cluster_map: ClusterMap, lost: list[NodeId], groups: list[PartitionEntry]) -> Reason:
+    names = ", ".join(sorted({cluster_map.nodes[node].name for node in lost}))
+    tables = ", ".join(sorted({entry.table or "the catalog" for entry in groups}))
+    return Reason(
+        VOLUME_LOST,
+        f"the volumes of {names} are lost, and with them the majority of {len(groups)} partitions of {tables}: "
+        "none of them is marked as left, for what they alone held can only come from a backup",
+    )
+
+
+def _diagnose(
+    cluster_map: ClusterMap,
+    seconds_down: dict[NodeId, float],
+    rule: RepairRule,
+    lost: list[NodeId],
+    draining: list[NodeId],
+) -> _Trouble:
+    trouble = _Trouble(set(), set(), set(), set(), {}, [])
+    for node in cluster_map.nodes.values():
+        down = seconds_down.get(node.id, 0)
+        resting = node.state == "maintenance"
+        if node.state == "left" or node.id in lost:
+            trouble.gone.add(node.id)
+        elif node.id in draining:
+            trouble.leaving.add(node.id)
+        elif not resting and down > 0 and down >= rule.node_loss_grace_seconds:
+            trouble.away.add(node.id)
+        elif not resting and down > 0 and down >= rule.log_only_after_seconds:
+            trouble.absent.add(node.id)
+        elif not resting and down == 0:
+            trouble.free.append(node.id)
+    trouble.free.sort()
+    trouble.sites = {
+        site.node: site for site in sites_of(list(cluster_map.nodes.values()), _placement_rule(cluster_map))
+    }
+    return trouble
+
+
+def _placement_rule(cluster_map: ClusterMap) -> PlacementRule:
+    settings = cluster_map.settings
+    return PlacementRule(peers_max=settings.peers_max, shared_fate_ok=settings.shared_fate_ok)
+
+
+def _plan_targets(
+    cluster_map: ClusterMap, trouble: _Trouble, rule: RepairRule, fence: int
+) -> tuple[list[Command], list[Reason]]:
+    """One SetTarget for each group that needs one, within the limit of moves."""
+    entries = sorted(cluster_map.partitions.values(), key=lambda entry: entry.id)
+    due = [entry for entry in entries if _needs_look(cluster_map, entry, trouble)]
+    if not due:
+        return [], []
+    ledger, placement = ledger_of(entries), _placement_rule(cluster_map)
+    moving = sum(is_moving(entry) for entry in entries)
+    commands: list[Command] = []
+    stuck = held_back = 0
+    for entry in due:
+        target = _target(entry, wanted_voters(cluster_map, entry), trouble, ledger, placement)
+        if target is None:
+            stuck += not is_moving(entry) and not all(trouble.holds(place.node) for place in entry.target)
+            continue
+        if not is_moving(entry) and all(spec.role == "voter" for spec in target):
+            if rule.moves_max and moving >= rule.moves_max:
+                held_back += 1
+                continue
+            moving += 1
+        ledger.remove([place.node for place in entry.target])
+        ledger.add([spec.node for spec in target])
+        commands.append(SetTarget(entry.id, target, fence))
+    reasons = []
+    if stuck:
+        code = SCALE_IN_BLOCKED if trouble.leaving else NO_SPARE_NODE
+        reasons.append(Reason(code, f"{stuck} partitions have a replica to replace and no free node that may take it"))
+    if held_back:
+        reasons.append(Reason(THROTTLED, f"{held_back} partitions wait: {rule.moves_max} are on the move already"))
+    return commands, reasons
+
+
+def wanted_voters(cluster_map: ClusterMap, entry: PartitionEntry) -> int:
+    """How many voters a group should have."""
+    if entry.table == CATALOG_TABLE:
+        return sum(place.role != "learner" for place in entry.founders)
+    return cluster_map.tables[entry.table].replicas
+
+
+def is_moving(entry: PartitionEntry) -> bool:
+    """Whether the group's last reported members are not yet what the target asks for."""
+    return {(p.replica, p.role) for p in entry.members} != {(p.replica, p.role) for p in entry.target}
+
+
+def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:
+    for place in entry.target:
+        if place.role != "voter" or place.node in trouble.absent or not trouble.holds(place.node):
+            return True
+    return len(entry.target) != wanted_voters(cluster_map, entry)
+
+
+def _target(
+    entry: PartitionEntry, wanted: int, trouble: _Trouble, ledger: Ledger, rule: PlacementRule
+) -> list[ReplicaSpec] | None:
+    """Where the group should live; None: as it is, for now or because no site is free."""
+    stay = [place.node for place in entry.target if place.role == "voter" and trouble.holds(place.node)]
+    logs = [place.node for place in entry.target if place.role == "log-only" and place.node in trouble.free]
+    # While somebody is away for a moment only, a log-only voter keeps the seat: the one away may come back to it.
+    held = logs if trouble.absent else []
+    members = {place.node for place in entry.members}
+    spare = [node for node in trouble.free if node not in members and node not in stay]
+    sites = [trouble.sites[node] for node in (*stay, *spare)]
+    target: list[ReplicaSpec] | None
+    if len(stay) + len(held) == wanted:
+        absent = [node for node in stay if node in trouble.absent]
+        if len(absent) == 1 and len(stay) == wanted and not is_moving(entry):
+            return place_log_only(entry, absent[0], sites, ledger, rule)
+        target = [*_voters(stay), *_log_only(held)]
+    elif len(stay) + len(held) > wanted:
+        target = _voters(_fewest_zones_first(stay, trouble)[-wanted:])
+        target = [spec for spec in _voters(stay) if spec in target]
+    else:
+        target = _fill(entry, wanted, stay, held, logs, sites, trouble, ledger, rule)
+    if target is None or len(target) < entry.write_quorum:
+        return None
+    same = {(spec.node, spec.role) for spec in target} == {(place.node, place.role) for place in entry.target}
+    return None if same else target
+
+
+def _fill(
+    entry: PartitionEntry,
+    wanted: int,
+    stay: list[NodeId],
+    held: list[NodeId],
+    logs: list[NodeId],
+    sites: list[Site],
+    trouble: _Trouble,
+    ledger: Ledger,
+    rule: PlacementRule,
+) -> list[ReplicaSpec] | None:
+    """Voters on new sites for the open seats; a seat that finds none keeps what it has, as far as that exists."""
+    seats = wanted - len(held)
+    target = fill_seats(_voters(stay), seats, sites, ledger, rule)
+    if len(target) == len(stay):
+        return target if _may_shrink(entry, wanted, stay, trouble) else None
+    rest = [*_log_only(logs)] if not held else []
+    rest += [
+        ReplicaSpec(place.node, place.role)
+        for place in entry.target
+        if not trouble.holds(place.node) and place.node not in trouble.gone
+    ]
+    return [*target, *rest[: max(0, seats - len(target))], *_log_only(held)]
+
+
+def _may_shrink(entry: PartitionEntry, wanted: int, stay: list[NodeId], trouble: _Trouble) -> bool:
+    """Whether the only free sites are members under ids that must go first, and the rest can wait for that."""
+    if len(stay) != wanted - 1 or 2 * len(stay) <= wanted or any(node not in trouble.free for node in stay):
+        return False
+    return any(place.node in trouble.free and place.node not in stay for place in entry.members)
+
+
+def _fewest_zones_first(nodes: list[NodeId], trouble: _Trouble) -> list[NodeId]:
+    """The nodes in the order in which a group can best do without them."""
+    left = list(nodes)
+    order = []
+    while left:
+        zones = [trouble.sites[node].zone for node in left]
+        go = max(left, key=lambda node: (node in trouble.absent, zones.count(trouble.sites[node].zone), node))
+        left.remove(go)
+        order.append(go)
+    return order
+
+
+def _voters(nodes: list[NodeId]) -> list[ReplicaSpec]:
+    return [ReplicaSpec(node) for node in nodes]
+
+
+def _log_only(nodes: list[NodeId]) -> list[ReplicaSpec]:
+    return [ReplicaSpec(node, "log-only") for node in nodes]
+
+
+def _leave_when_empty(cluster_map: ClusterMap, leaving: set[NodeId], fence: int) -> list[Command]:
+    """Marks the nodes that are to go and hold nothing any more."""
+    if not leaving:
+        return []
+    busy = {
+        place.node
+        for entry in cluster_map.partitions.values()
+        for place in (*entry.target, *entry.members)
+        if place.node in leaving
+    }
+    return [NodeLeft(node, fence, only_if_empty=True) for node in sorted(leaving - busy)]
