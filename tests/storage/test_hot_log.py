@@ -243,7 +243,7 @@ def test_a_damaged_superblock_is_replaced_by_the_other_one() -> None:
     assert len(replicas[0].records) == 2
 
 
-def test_the_log_of_another_node_is_not_read(tmp_path: object) -> None:
+def test_the_log_of_another_node_is_not_read() -> None:
     disk = MemDisk(300 * 4096)
     HotLog.create(disk, NODE)
     with pytest.raises(ValueError, match="node"):
@@ -251,6 +251,6 @@ def test_the_log_of_another_node_is_not_read(tmp_path: object) -> None:
 
 
 def test_payloads_fill_their_blocks() -> None:
-    disk, log = new_log(Geometry(segment_blocks=64, segment_count=8, ring_blocks=32))
+    _, log = new_log(Geometry(segment_blocks=64, segment_count=8, ring_blocks=32))
     writes = log.append([AppendEntry(P1, 0, [record_after(EMPTY_LOG, 1, bytes(20 * PAYLOAD_BYTES))])])
     assert len(writes[0][1]) // 4096 == 21

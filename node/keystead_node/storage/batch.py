@@ -13,11 +13,13 @@
     3 state       length of more   replica id      0                 ReplicaState as MessagePack
     4 damaged     0                LSN             hash              nothing
     5 unknown     0                damaged batch   0                 nothing
+    6 rescued     0                damaged batch   0                 nothing
 
 The bytes of the runs' records follow each other in the order of the items, from `data_pos` of the stream on. An item
 is ordered by its origin, (batch, index in the batch) where it was first written: moving it to a newer segment changes
 nothing of what it means. A run of no records names a commit LSN. `damaged` and `unknown` keep damage known when the
-segment in which it was found is reused.
+segment in which it was found is reused. `rescued` says that of a batch whose own index is bad all that its index copy
+told stands here again, because the ring will be overwritten.
 """
 
 import struct
@@ -35,7 +37,7 @@ CHUNK: Final = struct.Struct("<QQQIIIHHQ")
 ITEM: Final = struct.Struct("<BBHIQQQQI")
 PAIR: Final = struct.Struct("<QI")
 ORDER_BITS: Final = 24
-_RUN, _SNIP, _STATE, _DAMAGED, _UNKNOWN = 1, 2, 3, 4, 5
+_RUN, _SNIP, _STATE, _DAMAGED, _UNKNOWN, _RESCUED = 1, 2, 3, 4, 5, 6
 _ROOM: Final = PAYLOAD_BYTES - CHUNK.size
 _RUN_RECORDS_MAX: Final = 128
 _encode_state = msgspec.msgpack.Encoder().encode
@@ -83,7 +85,14 @@ class UnknownItem(msgspec.Struct, frozen=True):
     batch: int
 
 
-Item = RunItem | SnipItem | StateItem | DamagedItem | UnknownItem
+class RescuedItem(msgspec.Struct, frozen=True):
+    """What could be known of batch `batch`, whose own index is bad, stands in this batch again."""
+
+    order: Order
+    batch: int
+
+
+Item = RunItem | SnipItem | StateItem | DamagedItem | UnknownItem | RescuedItem
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -175,6 +184,9 @@ class BatchBuilder:
 
     def add_unknown(self, damaged_batch: int, order: Order) -> None:
         self._add(_UNKNOWN, 0, 0, damaged_batch, 0, order)
+
+    def add_rescued(self, damaged_batch: int) -> None:
+        self._add(_RESCUED, 0, 0, damaged_batch, 0, self.next_order)
 
     def _add(
         self, kind: int, count: int, partition: int, a: int, b: int, order: Order, more: bytes = b"", size: int = 0
@@ -276,6 +288,8 @@ def _decode_items(stream: bytes, offset: int, end: int, data_pos: int) -> Iterat
             yield DamagedItem(order, PartitionId(partition), a, b)
         elif kind == _UNKNOWN:
             yield UnknownItem(order, a)
+        elif kind == _RESCUED:
+            yield RescuedItem(order, a)
         else:
             raise BlockError(Fault.CONTENT, f"an index has an item of kind {kind}, which is not known")
         offset += more

@@ -21,11 +21,15 @@ from keystead_node.storage.index_ring import read_ring
 
 
 class ReadBatch(msgspec.Struct):
-    """`runs` holds, for each run, its records, None where the bytes are gone. `index_whole`: every item is here."""
+    """`runs` holds, for each run, its records, None where the bytes are gone.
+
+    `index_whole`: every item is here. `index_own`: from the batch itself, not from the ring's copy.
+    """
 
     items: list[Item]
     runs: list[tuple[RunItem, list[Record | None]]]
     index_whole: bool
+    index_own: bool
     bad_blocks: list[int]
 
 
@@ -44,14 +48,14 @@ class BatchReader:
         bad = [number for number, payload in enumerate(payloads) if payload is None]
         stream = b"".join(b"\0" * PAYLOAD_BYTES if payload is None else payload for payload in payloads)
         items = self._own_index(payloads, stream, batch)
-        whole = items is not None
+        is_own = whole = items is not None
         if items is None:
             parts = {chunk.number: chunk for chunk in copies if chunk.batch == batch and chunk.start == start}
             items = [item for number in sorted(parts) for item in parts[number].items]
             whole = bool(parts) and len(parts) == next(iter(parts.values())).count
         bad_set = frozenset(bad)
         runs = [(item, list(_records(stream, bad_set, item))) for item in items if isinstance(item, RunItem)]
-        return ReadBatch(items, runs, whole, [start + number for number in bad])
+        return ReadBatch(items, runs, whole, is_own, [start + number for number in bad])
 
     def copies_of(self, batch: int) -> list[Chunk]:
         """What the ring still holds of one batch's index. Reads the whole ring."""

@@ -9,10 +9,21 @@ A snip needs no copy: segments are given up oldest first, so that everything a s
 and is given up before it or with it.
 """
 
+from typing import NamedTuple
+
 from keystead_core.ids import Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import ReplicaState
 
 from keystead_node.storage.batch import Order
+
+
+class Snip(NamedTuple):
+    """Kills what was written before `order` from `first_lsn` on; stands in the batch that starts at `start`."""
+
+    order: Order
+    first_lsn: Lsn
+    epoch: int
+    start: int
 
 
 class Tracked:
@@ -39,7 +50,7 @@ class Tracked:
         self.state: ReplicaState | None = None
         self.state_order: Order = 0
         self.state_start = 0
-        self.snips: list[tuple[Order, Lsn, int]] = []
+        self.snips: list[Snip] = []
         self.damaged: dict[Lsn, tuple[Order, int]] = {}
         self.repaired: set[Lsn] = set()
 
@@ -74,6 +85,7 @@ class HotIndex:
         self.tombstones: dict[tuple[PartitionId, ReplicaId], Tombstone] = {}
         self.segments: dict[int, Segment] = {}
         self.unknown: dict[int, tuple[Order, int]] = {}
+        self.rescued: set[int] = set()
 
     def of(self, partition: PartitionId) -> Tracked:
         tracked = self.partitions.get(partition)
@@ -103,9 +115,9 @@ class HotIndex:
             tracked.commit_lsn = commit_lsn
             tracked.commit_start = max(start, tracked.commit_start)
 
-    def saw_snip(self, partition: PartitionId, first_lsn: Lsn, order: Order, start: int) -> None:
+    def saw_snip(self, partition: PartitionId, first_lsn: Lsn, epoch: int, order: Order, start: int) -> None:
         tracked = self.of(partition)
-        tracked.snips.append((order, first_lsn, start))
+        tracked.snips.append(Snip(order, first_lsn, epoch, start))
         for lsn in [lsn for lsn in tracked.damaged if lsn >= first_lsn]:
             del tracked.damaged[lsn]
 
@@ -140,9 +152,9 @@ class HotIndex:
             return False
         return not any(self.snip_kills(snip, lsn, order) for snip in tracked.snips)
 
-    def snip_kills(self, snip: tuple[Order, Lsn, int], lsn: Lsn, order: Order) -> bool:
+    def snip_kills(self, snip: Snip, lsn: Lsn, order: Order) -> bool:
         """A snip kills what was written before it, from its first LSN on."""
-        return snip[0] > order and lsn >= snip[1]
+        return snip.order > order and lsn >= snip.first_lsn
 
     def live_usage(self, generation: int) -> dict[PartitionId, int]:
         """Bytes of records by partition that may still be needed from one segment (an upper bound)."""
@@ -170,4 +182,4 @@ class HotIndex:
             del self.segments[generation]
         for tracked in self.partitions.values():
             if tracked.snips:
-                tracked.snips = [snip for snip in tracked.snips if snip[2] >= oldest]
+                tracked.snips = [snip for snip in tracked.snips if snip.start >= oldest]

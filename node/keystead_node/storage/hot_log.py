@@ -117,6 +117,7 @@ class HotLog:
         self._moved: tuple[int, int] | None = None
         self._dropped_tails: list[tuple[PartitionId, Lsn]] = []
         self._unreported: list[int] = []
+        self._rescues: list[tuple[int, int, int]] = []
         self._damage_found: list[tuple[PartitionId, DamagedRecord]] = []
         self.report = Report()
 
@@ -163,6 +164,8 @@ class HotLog:
         """
         size = sum(map(_size_bound, entries))
         blocks = size // PAYLOAD_BYTES + 2
+        if self._rescues:
+            blocks += sum(rescue[2] for rescue in self._rescues) + self._states_bound() // PAYLOAD_BYTES
         reserve = self.geometry.reserve_blocks if any(isinstance(entry, AppendEntry) for entry in entries) else 0
         if self.free_blocks - blocks < reserve:
             raise HotLogFull(f"{blocks} blocks are needed beside a reserve of {reserve}, {self.free_blocks} are free")
@@ -208,10 +211,20 @@ class HotLog:
             is_scarce=self._is_scarce(),
         )
 
-    def resume(self, dropped_tails: Mapping[PartitionId, Lsn], unreported: Sequence[int]) -> None:
-        """Recovery's word: what it dropped (snipped by the next batch) and damage that no batch names yet."""
+    def resume(
+        self,
+        dropped_tails: Mapping[PartitionId, Lsn],
+        unreported: Sequence[int],
+        rescues: Sequence[tuple[int, int, int]],
+    ) -> None:
+        """Recovery's word, which the next batch makes durable.
+
+        What it dropped (to be snipped); damage that no batch names yet; and the batches, as (number, start, blocks),
+        that are known only from the ring.
+        """
         self._dropped_tails = list(dropped_tails.items())
         self._unreported = list(unreported)
+        self._rescues = list(rescues)
 
     def _is_scarce(self) -> bool:
         return self.free_blocks < 2 * self.geometry.reserve_blocks
@@ -220,8 +233,8 @@ class HotLog:
         start, batch = self._head, self._next_batch
         builder = BatchBuilder(batch, self._prev_batch)
         segment = self.index.saw_batch(start // self.geometry.segment_blocks, batch, start)
-        if self._dropped_tails or self._unreported:
-            self._add_recovery_word(builder, start)
+        if self._dropped_tails or self._unreported or self._rescues:
+            self._add_recovery_word(builder, segment, start)
         for entry in entries:
             match entry:
                 case AppendEntry():
@@ -253,16 +266,32 @@ class HotLog:
 
     def _add_snip(self, builder: BatchBuilder, partition: PartitionId, first_lsn: Lsn, epoch: int, start: int) -> None:
         """A snip is durable like a record: it is an item of the batch, in its place among the others."""
-        self.index.saw_snip(partition, first_lsn, builder.next_order, start)
+        self.index.saw_snip(partition, first_lsn, epoch, builder.next_order, start)
         builder.add_snip(partition, first_lsn, epoch, builder.next_order)
 
-    def _add_recovery_word(self, builder: BatchBuilder, start: int) -> None:
+    def _add_recovery_word(self, builder: BatchBuilder, segment: Segment, start: int) -> None:
+        for number, old_start, blocks in self._rescues:
+            self._rescue(builder, segment, start, number, old_start, blocks)
         for partition, first_lsn in self._dropped_tails:
             self._add_snip(builder, partition, first_lsn, 0, start)
         for damaged in self._unreported:
             self.index.unknown[damaged] = (builder.next_order, start)
             builder.add_unknown(damaged, builder.next_order)
-        self._dropped_tails, self._unreported = [], []
+        self._dropped_tails, self._unreported, self._rescues = [], [], []
+
+    def _rescue(
+        self, builder: BatchBuilder, segment: Segment, start: int, number: int, old_start: int, blocks: int
+    ) -> None:
+        """Writes again what only the ring still tells of a batch, before the ring is overwritten."""
+        self._move_batch(builder, segment, start, number, old_start, blocks)
+        self._move_states(builder, start, range(old_start, old_start + 1))
+        for partition, tracked in self.index.partitions.items():
+            for place, snip in enumerate(tracked.snips):
+                if snip.start == old_start:
+                    builder.add_snip(partition, snip.first_lsn, snip.epoch, snip.order)
+                    tracked.snips[place] = snip._replace(start=start)
+        builder.add_rescued(number)
+        self.index.rescued.add(number)
 
     def _lay_out(self, builder: BatchBuilder, start: int) -> list[Write]:
         batch, oldest, synced, prev = builder.batch, self._oldest, self._synced, self._prev_batch
@@ -323,7 +352,7 @@ class HotLog:
                 return
             new_oldest = self.index.first_start_from(move.generation + 1)
             assert new_oldest is not None and new_oldest <= start
-            self._move_states(builder, start, new_oldest)
+            self._move_states(builder, start, range(new_oldest))
             self._move = None
             self._moved = (builder.batch, new_oldest)
             after = move.generation
@@ -370,6 +399,8 @@ class HotLog:
     def _move_batch(
         self, builder: BatchBuilder, segment: Segment, start: int, number: int, old_start: int, blocks: int
     ) -> None:
+        if number in self.index.rescued:
+            return
         batch = self._reader.read(number, old_start, blocks)
         if not batch.index_whole:
             batch = self._reader.read(number, old_start, blocks, self._reader.copies_of(number))
@@ -421,23 +452,23 @@ class HotLog:
             tracked.damaged[lsn] = (order, hash_)
             self._damage_found.append((partition, DamagedRecord(lsn, hash_)))
 
-    def _move_states(self, builder: BatchBuilder, start: int, new_oldest: int) -> None:
-        """Adds what has its newest copy before `new_oldest`: states, tombstones, commit bounds, unknown damage."""
+    def _move_states(self, builder: BatchBuilder, start: int, old: range) -> None:
+        """Adds what has its newest copy in a batch that starts in `old`: states, tombstones, commit bounds, damage."""
         for (partition, _), tombstone in self.index.tombstones.items():
-            if tombstone.start < new_oldest:
+            if tombstone.start in old:
                 builder.add_state(partition, tombstone.state, tombstone.order)
                 tombstone.start = start
         for partition, tracked in self.index.partitions.items():
             state = tracked.state
-            if state is not None and tracked.state_start < new_oldest:
+            if state is not None and tracked.state_start in old:
                 if not state.dropped:
                     builder.add_state(partition, state, tracked.state_order)
                 tracked.state_start = start
-            if tracked.commit_lsn and tracked.commit_start < new_oldest:
+            if tracked.commit_lsn and tracked.commit_start in old:
                 builder.add_run(partition, tracked.commit_lsn, 0, [], [], builder.next_order)
                 tracked.commit_start = start
         for number, (order, item_start) in self.index.unknown.items():
-            if item_start < new_oldest:
+            if item_start in old:
                 builder.add_unknown(number, order)
                 self.index.unknown[number] = (order, start)
 

@@ -16,7 +16,7 @@ its StateEntry (ineligible, "damaged") for each replica that it is told so of, b
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from keystead_core.ids import Lsn, NodeId, PartitionId
@@ -28,6 +28,7 @@ from keystead_node.storage.batch import (
     DamagedItem,
     Item,
     Order,
+    RescuedItem,
     RunItem,
     SnipItem,
     StateItem,
@@ -110,6 +111,7 @@ class Recovery:
         self._node = node
         self._rules = block_rules
         self.report = Report()
+        self.rescues: list[tuple[int, int, int]] = []
 
     def scan(self) -> Scan:
         """Step 1. Raises BlockError if both superblocks are gone."""
@@ -198,8 +200,13 @@ class Recovery:
             batch = reader.read(found.number, found.start, found.blocks, found.copies)
             if not batch.index_whole:
                 self.report.unknown.append(found.number)
+            if not batch.index_own:
+                self.rescues.append((found.number, found.start, found.blocks))
             records = {id(run): in_run for run, in_run in batch.runs}
             items += [(item.order, found.start, item, records.get(id(item), [])) for item in batch.items]
+        rescued = {item.batch for _, _, item, _ in items if isinstance(item, RescuedItem)}
+        self.report.unknown = [batch for batch in self.report.unknown if batch not in rescued]
+        self.rescues = [rescue for rescue in self.rescues if rescue[0] not in rescued]
         items.sort(key=lambda entry: entry[:2])
         return items
 
@@ -217,13 +224,17 @@ class Replay:
                 self._take_run(start, item, records)
             case SnipItem():
                 self.snip(item.partition, item.first_lsn)
-                self.index.saw_snip(item.partition, item.first_lsn, item.order, start)
+                self.index.saw_snip(item.partition, item.first_lsn, item.epoch, item.order, start)
             case StateItem():
                 self._take_state(start, item)
             case DamagedItem():
                 self._hold(item.partition, item.lsn, Held(item.order, item.hash, None))
             case UnknownItem():
                 self.index.unknown[item.batch] = (item.order, start)
+            case RescuedItem():
+                self.index.rescued.add(item.batch)
+            case _:
+                assert_never(item)
 
     def snip(self, partition: PartitionId, first_lsn: Lsn) -> None:
         """Kills what was written before."""
@@ -323,7 +334,8 @@ def recover(
     log = _log_of(disk, node_number(node_id), scan, chained, index, block_rules)
     report = recovery.report
     replicas = [_replica_of(partition, replay, report, cold_ends) for partition in sorted(index.partitions)]
-    log.resume(report.dropped_tails, [batch for batch in report.unknown if batch not in index.unknown])
+    unreported = [batch for batch in report.unknown if batch not in index.unknown]
+    log.resume(report.dropped_tails, unreported, recovery.rescues)
     log.report = report
     return log, replicas
 

@@ -1,0 +1,230 @@
+"""Torn, rotten, misdirected and stale blocks: each is seen, and is called torn or damaged as it should be."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+from keystead_core.ids import PartitionId
+from keystead_core.log.entries import EMPTY_LOG, AppendEntry, DamagedRecord, LogPoint, SnipEntry, StateEntry
+from keystead_node.storage.block import BLOCK_BYTES
+from keystead_node.storage.hot_log import HotLog
+from keystead_node.storage.recovery import recover
+
+from tests.storage.log_model import NODE, SMALL, chain_of, new_log, record_after, state_of, write_batch
+from tests.storage.mem_disk import MemDisk
+
+P1, P2, P3 = PartitionId(1), PartitionId(2), PartitionId(3)
+ONE, TWO = chain_of(1, 8, body_bytes=1500), chain_of(2, 6, body_bytes=100)
+
+
+def small_log() -> tuple[MemDisk, HotLog, list[int]]:
+    """Four batches of 1, 5, 1 and 2 blocks; returns the logical blocks at which they begin, and their end."""
+    disk, log = new_log()
+    starts = []
+    for entries in (
+        [StateEntry(P1, state_of(7)), StateEntry(P2, state_of(8))],
+        [StateEntry(P1, state_of(7, 2)), AppendEntry(P1, 3, ONE)],
+        [AppendEntry(P2, 2, TWO[:3])],
+        [SnipEntry(P2, 9, 4), AppendEntry(P2, 3, TWO[3:])],
+    ):
+        starts.append(log._head)
+        write_batch(disk, log, *entries)
+    return disk, log, [*starts, log._head]
+
+
+def place_of(logical_block: int) -> int:
+    return SMALL.place_of(logical_block) * BLOCK_BYTES
+
+
+def flip(disk: MemDisk, offset: int) -> None:
+    disk.flip_bit(offset + 1000, 3)
+
+
+def tear(disk: MemDisk, offset: int) -> None:
+    for data in (disk.durable, disk.visible):
+        data[offset + 512 : offset + 1024] = bytes(512)
+        data[offset + 30] ^= 0xFF
+
+
+def misdirect(disk: MemDisk, offset: int) -> None:
+    other = place_of(SMALL.first_block) if offset != place_of(SMALL.first_block) else BLOCK_BYTES
+    for data in (disk.durable, disk.visible):
+        data[offset : offset + BLOCK_BYTES] = data[other : other + BLOCK_BYTES]
+
+
+def lose(disk: MemDisk, offset: int) -> None:
+    for data in (disk.durable, disk.visible):
+        data[offset : offset + BLOCK_BYTES] = bytes(BLOCK_BYTES)
+
+
+FAULTS = [flip, tear, misdirect, lose]
+LOG_BLOCKS = range(9)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("number", LOG_BLOCKS)
+def test_a_bad_block_names_its_records_and_touches_nothing_else(
+    fault: Callable[[MemDisk, int], None], number: int
+) -> None:
+    disk, _, starts = small_log()
+    assert starts[-1] - starts[0] == len(LOG_BLOCKS)
+    fault(disk, place_of(starts[0] + number))
+    log, replicas = recover(disk, NODE, {})
+    assert [replica.state for replica in replicas] == [state_of(7, 2), state_of(8)]
+    assert [replica.commit_lsn for replica in replicas] == [3, 3]
+    for replica, whole in zip(replicas, (ONE, TWO), strict=True):
+        assert not replica.damaged_unknown
+        good = {record.lsn: record.raw for record in replica.records}
+        bad = {damaged.lsn: damaged.hash for damaged in replica.damaged}
+        assert good.keys() | bad.keys() == {record.lsn for record in whole}
+        assert not good.keys() & bad.keys()
+        assert all(good.get(r.lsn, r.raw) == r.raw and bad.get(r.lsn, r.hash) == r.hash for r in whole)
+    batch = next(n for n, (a, b) in enumerate(itertools.pairwise(starts), 1) if a <= starts[0] + number < b)
+    assert (log.report.damaged, log.report.torn) == ([batch], [])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("slot", range(SMALL.ring_blocks))
+def test_a_bad_index_copy_costs_nothing(fault: Callable[[MemDisk, int], None], slot: int) -> None:
+    disk, _, _ = small_log()
+    fault(disk, (1 + slot) * BLOCK_BYTES)
+    log, replicas = recover(disk, NODE, {})
+    assert [len(replica.records) for replica in replicas] == [8, 6]
+    assert not any(replica.damaged or replica.damaged_unknown for replica in replicas)
+    assert log.report.damaged == []
+
+
+def lose_ring(disk: MemDisk) -> None:
+    for slot in range(SMALL.ring_blocks):
+        lose(disk, (1 + slot) * BLOCK_BYTES)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("number", [7, 8])
+def test_the_last_batch_without_an_index_copy_is_torn_and_dropped(
+    fault: Callable[[MemDisk, int], None], number: int
+) -> None:
+    disk, _, starts = small_log()
+    lose_ring(disk)
+    fault(disk, place_of(starts[0] + number))
+    log, replicas = recover(disk, NODE, {})
+    assert (log.report.torn, log.report.damaged) == ([4], [])
+    assert [r.lsn for r in replicas[1].records] == [1, 2, 3]
+    assert not replicas[1].damaged
+
+
+def test_a_torn_batch_stays_dropped_when_the_log_goes_on() -> None:
+    disk, _, starts = small_log()
+    lose_ring(disk)
+    lose(disk, place_of(starts[3] + 1))
+    log, _ = recover(disk, NODE, {})
+    other = record_after(TWO[2], 2, b"other", epoch=5)
+    write_batch(disk, log, AppendEntry(P2, 3, [other]))
+    log, replicas = recover(disk, NODE, {})
+    assert (log.report.torn, log.report.damaged, log.report.unknown) == ([], [], [])
+    assert [r.raw for r in replicas[1].records] == [*[r.raw for r in TWO[:3]], other.raw]
+
+
+@pytest.mark.parametrize("number", [0, 1, 6])
+def test_a_bad_index_without_a_copy_leaves_every_replica_in_doubt(number: int) -> None:
+    disk, _, starts = small_log()
+    lose_ring(disk)
+    flip(disk, place_of(starts[0] + number))
+    log, replicas = recover(disk, NODE, {})
+    assert all(replica.damaged_unknown for replica in replicas)
+    assert log.report.torn == []
+
+
+def test_a_batch_that_is_gone_without_a_trace_is_noticed_by_the_next_one() -> None:
+    disk, _, starts = small_log()
+    lose_ring(disk)
+    lose(disk, place_of(starts[2]))
+    log, replicas = recover(disk, NODE, {})
+    assert log.report.unknown == [3]
+    assert [replica.damaged_unknown for replica in replicas] == [True, True]
+    assert [r.lsn for r in replicas[1].records] == [4, 5, 6]
+
+
+def test_doubt_ends_for_a_replica_that_has_written_its_state_since_it_was_found() -> None:
+    disk, _, starts = small_log()
+    lose_ring(disk)
+    lose(disk, place_of(starts[2]))
+    log, _ = recover(disk, NODE, {})
+    write_batch(disk, log, StateEntry(P1, state_of(7, 3)))
+    log, replicas = recover(disk, NODE, {})
+    assert [replica.damaged_unknown for replica in replicas] == [False, True]
+    write_batch(disk, log, AppendEntry(P2, 0, []))
+    _, replicas = recover(disk, NODE, {})
+    assert [replica.damaged_unknown for replica in replicas] == [False, True]
+
+
+def test_a_replica_founded_after_the_damage_is_not_in_doubt() -> None:
+    disk, log, starts = small_log()
+    write_batch(disk, log, StateEntry(P2, state_of(8, dropped=True)))
+    write_batch(disk, log, StateEntry(P2, state_of(9)))
+    lose_ring(disk)
+    lose(disk, place_of(starts[2]))
+    _, replicas = recover(disk, NODE, {})
+    assert [replica.damaged_unknown for replica in replicas] == [True, False]
+
+
+def test_damage_below_the_cold_end_is_none() -> None:
+    disk, _, starts = small_log()
+    flip(disk, place_of(starts[1] + 2))
+    _, replicas = recover(disk, NODE, {P1: LogPoint(1, 8, ONE[7].hash)})
+    assert (replicas[0].damaged, replicas[0].records) == ([], [])
+
+
+def test_damage_stays_known_when_its_segment_is_reused_and_ends_when_the_record_is_back() -> None:
+    disk, _, starts = small_log()
+    flip(disk, place_of(starts[1] + 2))
+    log, replicas = recover(disk, NODE, {})
+    damaged = replicas[0].damaged
+    assert damaged
+    log, filler = go_round(disk, log)
+    _, replicas = recover(disk, NODE, {P3: filler}, read_only=True)
+    assert replicas[0].damaged == damaged
+    lost = [record for record in ONE if DamagedRecord(record.lsn, record.hash) in damaged]
+    write_batch(disk, log, AppendEntry(P1, 0, lost))
+    for _ in range(2):
+        log, replicas = recover(disk, NODE, {P3: filler})
+        assert ([r.raw for r in replicas[0].records], replicas[0].damaged) == ([r.raw for r in ONE], [])
+        log, filler = go_round(disk, log, filler)
+        assert log.take_damage() == []
+
+
+def test_rot_found_while_a_segment_is_moved_is_told_and_kept() -> None:
+    disk, log, starts = small_log()
+    flip(disk, place_of(starts[1] + 2))
+    log, filler = go_round(disk, log)
+    told = log.take_damage()
+    assert told and all(partition == P1 for partition, _ in told)
+    _, replicas = recover(disk, NODE, {P3: filler})
+    assert replicas[0].damaged == [damaged for _, damaged in told]
+
+
+def go_round(disk: MemDisk, log: HotLog, previous: LogPoint = EMPTY_LOG) -> tuple[HotLog, LogPoint]:
+    """Writes until every segment has been reused."""
+    end = log._head + 2 * SMALL.log_blocks
+    while log._head < end:
+        record = record_after(previous, 3, bytes(2500))
+        previous = LogPoint(record.epoch, record.lsn, record.hash)
+        write_batch(disk, log, AppendEntry(P3, record.lsn, [record]))
+        log.release(P3, record.lsn)
+    return log, previous
+
+
+def test_a_lost_rewrite_of_a_reused_block_is_damage_and_not_the_old_content() -> None:
+    disk, log, _ = small_log()
+    log, filler = go_round(disk, log)
+    before = disk.copy()
+    at = log._head
+    last = record_after(filler, 3, b"last")
+    write_batch(disk, log, AppendEntry(P3, filler.lsn, [last]))
+    offset = place_of(at)
+    stale = before.durable[offset : offset + BLOCK_BYTES]
+    assert any(stale)
+    disk.durable[offset : offset + BLOCK_BYTES] = stale
+    disk.visible[:] = disk.durable
+    _, replicas = recover(disk, NODE, {P3: filler})
+    assert replicas[2].damaged == [DamagedRecord(last.lsn, last.hash)]
