@@ -24,7 +24,8 @@ class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A replica. `role` is unreachable where its node does not answer, absent where the node has none yet.
+    """A replica. Where no replica is seen, `role` is unreachable (its node does not answer), absent (the node has
+    not made it yet) or lost (the volume that held it is gone).
 
     `why_not`: why it is not eligible or not level. LSNs and `lag` (records behind the master) are null when unknown.
     """
@@ -155,10 +156,15 @@ class _Merge:
         self._zones: dict[str, str] = {}
         for node_id, entry in (cluster_map.nodes if cluster_map is not None else {}).items():
             self._names[node_id], self._zones[node_id] = entry.name, entry.zone
+        self._left = {
+            node for node, entry in (cluster_map.nodes if cluster_map else {}).items() if entry.state == "left"
+        }
+        self._tenants: set[str] = set()
         self._replicas: dict[str, dict[int, ReplicaStatus]] = {}
         for place in places:
             status = statuses.get(place.name)
             if status is not None:
+                self._tenants.add(place.name)
                 self._names[status.node.id], self._zones[status.node.id] = place.name, place.zone
                 self._replicas[status.node.id] = {replica.partition: replica for replica in status.replicas}
 
@@ -212,12 +218,12 @@ class _Merge:
         common = {"node": self._name(node), "node_id": NodeId(node), "zone": self._zones.get(node, "")}
         progress = None if master is None else master.followers.get(node)
         if replica is None:
-            answers = node in self._replicas
+            role, why_not = self._missing(node)
             return ReplicaView(
                 **common,  # type: ignore[arg-type]
-                role="absent" if answers else "unreachable",
+                role=role,
                 eligible=False,
-                why_not="the node has no replica yet" if answers else "the node does not answer",
+                why_not=why_not,
                 last_lsn=None,
                 commit_lsn=None,
                 lag=None if progress is None else progress.lag,
@@ -232,6 +238,14 @@ class _Merge:
             commit_lsn=replica.commit_lsn,
             lag=lag,
         )
+
+    def _missing(self, node: str) -> tuple[str, str]:
+        """The role of a replica that no status shows, and why."""
+        if node in self._replicas:
+            return "absent", "the node has not made its replica yet"
+        if node in self._left or self._name(node) in self._tenants:
+            return "lost", "the volume that held it is gone"
+        return "unreachable", "the node does not answer"
 
     def _name(self, node: str) -> str:
         return self._names.get(node, node)

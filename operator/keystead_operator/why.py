@@ -57,6 +57,8 @@ def _trouble(replica: ReplicaView) -> str | None:
     match replica.role:
         case "unreachable":
             return f"{where} does not answer"
+        case "lost":
+            return f"the volume of {where} that held a replica is gone"
         case "absent":
             return f"{where} has not made its replica yet"
         case "learner":

@@ -11,7 +11,7 @@ import msgspec
 
 from keystead_core.catalog import commands
 from keystead_core.cluster_map import ClusterMap
-from keystead_core.ids import CATALOG_PARTITION
+from keystead_core.ids import CATALOG_PARTITION, NodeId
 from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
 from keystead_operator.local.cluster_file import ClusterFile, Place, write_cluster_file
 from keystead_operator.local.files import DataDir, replace_file
@@ -51,7 +51,7 @@ class LocalSubstrate:
         self.map: ClusterMap | None = None
         self.processes = {place.name: NodeProcess(data, place.name) for place in cluster.places}
         self._client = client
-        self._seen_at: dict[str, float] = {}
+        self._seen_at: dict[NodeId, float] = {}
         self._fence = 0
         self._holder = uuid.uuid4().hex
 
@@ -71,7 +71,16 @@ class LocalSubstrate:
             founders=self.cluster.founders,
             bootstrapped=self.cluster.bootstrapped,
             map=self.map if self.map is not None and self.map.version > 0 else None,
+            seconds_down=self._seconds_down(),
         )
+
+    def _seconds_down(self) -> dict[NodeId, float]:
+        """For each registered node id, how long this supervisor has not heard of it."""
+        now = time.monotonic()
+        for status in self.statuses.values():
+            self._seen_at[status.node.id] = now
+        registered = self.map.nodes if self.map is not None else {}
+        return {node: now - self._seen_at.setdefault(node, now) for node in registered}
 
     async def _ask(self, place: Place) -> None:
         if not self.processes[place.name].running:
@@ -79,7 +88,6 @@ class LocalSubstrate:
             return
         try:
             self.statuses[place.name] = await self._client.status(admin_address(place))
-            self._seen_at[place.name] = time.monotonic()
         except NodeUnreachable:
             self.statuses.pop(place.name, None)
 
@@ -111,7 +119,6 @@ class LocalSubstrate:
             running=process.running,
             volume_lost=process.volume_lost(),
             start_in_seconds=process.start_in_seconds(now),
-            away_seconds=now - self._seen_at.setdefault(place.name, now),
             peer_address=f"{LOOPBACK}:{place.peer_port}",
         )
         if status is None:
@@ -137,8 +144,9 @@ class LocalSubstrate:
                 await self._form(action)
             case MarkBootstrapped():
                 self._write(msgspec.structs.replace(self.cluster, bootstrapped=True))
-            case MarkLeft(node):
-                await self._command(commands.NodeLeft(node=node, fence=await self._office()))
+            case MarkLeft(node, only_if_empty):
+                fence = await self._office()
+                await self._command(commands.NodeLeft(node=node, fence=fence, only_if_empty=only_if_empty))
             case CreateTable(table):
                 seed, fence = uuid.uuid4().bytes, await self._office()
                 await self._command(commands.CreateTable(table=table, seed=seed, at=time.time(), fence=fence))
@@ -252,7 +260,7 @@ def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) ->
         "seeds": [f"{LOOPBACK}:{other.peer_port}" for other in cluster.places],
         "catalog_lock_file": str(data.catalog_lock_file),
         "settings": {
-            "lease_seconds": spec.lease_seconds,
+            "lease_ms": round(spec.lease_seconds * 1000),
             "lock": spec.lock,
             "reads": spec.reads,
             **cluster.settings,

@@ -44,9 +44,10 @@ class MarkBootstrapped(msgspec.Struct, frozen=True, tag=True):
 
 
 class MarkLeft(msgspec.Struct, frozen=True, tag=True):
-    """Record that a node id will never serve again. Irreversible."""
+    """Record that a node id will never serve again. Irreversible. `only_if_empty`: not while a group needs it."""
 
     node: NodeId
+    only_if_empty: bool = False
 
 
 class CreateTable(msgspec.Struct, frozen=True, tag=True):

@@ -11,7 +11,6 @@ from keystead_operator.plan.actions import (
     AddNode,
     FormCatalog,
     MarkBootstrapped,
-    MarkLeft,
     NameFounders,
     Note,
     StartNode,
@@ -130,14 +129,3 @@ def plan_settings(desired: Desired, observed: Observed) -> Iterator[Action | Not
         wanted = cluster_settings(desired, observed.map.settings)
         if wanted != observed.map.settings:
             yield UpdateSettings(wanted)
-
-
-def plan_registry(observed: Observed) -> Iterator[Action | Note]:
-    """A node id whose place has another tenant has left: the volume that carried it is gone."""
-    if observed.map is None:
-        return
-    tenants = {node.name: node.id for node in observed.nodes if node.reachable and node.id}
-    for node_id, entry in sorted(observed.map.nodes.items()):
-        tenant = tenants.get(entry.name)
-        if entry.state != "left" and tenant is not None and tenant != node_id and tenant in observed.map.nodes:
-            yield MarkLeft(node_id)

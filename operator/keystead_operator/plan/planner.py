@@ -1,7 +1,7 @@
 """plan(): one observation in, one plan out."""
 
 from keystead_operator.plan.actions import Action, Note, Plan
-from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_registry, plan_settings
+from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_settings
 from keystead_operator.plan.repairs import plan_repairs
 from keystead_operator.plan.state import Desired, Observed
 from keystead_operator.plan.tables import plan_tables
@@ -16,7 +16,6 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         *plan_processes(observed),
         *plan_catalog(desired, observed),
         *plan_settings(desired, observed),
-        *plan_registry(observed),
         *plan_tables(desired, observed),
         *plan_repairs(desired, observed),
     ]

@@ -24,7 +24,7 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     `running`: the process exists. `reachable`: it answered; only then do `id`, `formed` (it holds a catalog
     replica), `volume_empty` (it held no replica of anything when it started and holds none now) mean something.
     `volume_lost`: the process runs on a volume that is gone. `start_in_seconds`: a dead process is not started again
-    before that. `away_seconds`: how long it has not answered.
+    before that.
     """
 
     name: str
@@ -36,7 +36,6 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     volume_empty: bool = False
     volume_lost: bool = False
     start_in_seconds: float = 0.0
-    away_seconds: float = 0.0
     peer_address: str = ""
 
 
@@ -53,10 +52,12 @@ class Founder(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One observation. `map` is None unless the catalog has a master that serves: then nothing is decided on it.
 
-    `bootstrapped` is the one marker that a catalog was ever formed.
+    `bootstrapped` is the one marker that a catalog was ever formed. `seconds_down`: for how long each
+    registered node id has not answered, 0 for one that answers.
     """
 
     nodes: tuple[ObservedNode, ...]
     founders: tuple[Founder, ...] = ()
     bootstrapped: bool = False
     map: ClusterMap | None = None
+    seconds_down: dict[NodeId, float] = {}

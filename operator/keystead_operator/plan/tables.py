@@ -29,7 +29,7 @@ def plan_tables(desired: Desired, observed: Observed) -> Iterator[Action | Note]
         elif existing is None:
             yield from _plan_creation(spec, observed.map)
         else:
-            yield from _plan_update(spec, existing)
+            yield from _plan_update(spec, existing, observed.map)
 
 
 def subject_of(spec: DeclaredTable) -> str:
@@ -37,21 +37,24 @@ def subject_of(spec: DeclaredTable) -> str:
 
 
 def _plan_creation(spec: DeclaredTable, cluster_map: ClusterMap) -> Iterator[Action | Note]:
+    shortage = _shortage(spec, cluster_map)
+    yield shortage if shortage is not None else CreateTable(wanted_table(spec))
+
+
+def _shortage(spec: DeclaredTable, cluster_map: ClusterMap) -> Note | None:
+    """Why the replicas have no place: the catalog would refuse."""
     serving = [entry for entry in cluster_map.nodes.values() if entry.state == "active"]
     zones = {entry.zone for entry in serving}
     if len(serving) < spec.replicas:
-        yield Note(
-            subject_of(spec), "TooFewNodes", f"{spec.replicas} replicas need as many nodes; {len(serving)} are active"
-        )
-    elif len(zones) < spec.durable_zones:
-        yield Note(
-            subject_of(spec), "TooFewZones", f"writes are to be in {spec.durable_zones} zones; {len(zones)} have nodes"
-        )
-    else:
-        yield CreateTable(wanted_table(spec))
+        message = f"{spec.replicas} replicas need as many nodes; {len(serving)} are active"
+        return Note(subject_of(spec), "TooFewNodes", message)
+    if len(zones) < spec.durable_zones:
+        message = f"writes are to be in {spec.durable_zones} zones; {len(zones)} have nodes"
+        return Note(subject_of(spec), "TooFewZones", message)
+    return None
 
 
-def _plan_update(spec: DeclaredTable, existing: TableDefinition) -> Iterator[Action | Note]:
+def _plan_update(spec: DeclaredTable, existing: TableDefinition, cluster_map: ClusterMap) -> Iterator[Action | Note]:
     if existing.status == "DELETING":
         yield Note(subject_of(spec), "Deleting", f"the table {spec.name} is being deleted, then it is made anew")
         return
@@ -61,29 +64,19 @@ def _plan_update(spec: DeclaredTable, existing: TableDefinition) -> Iterator[Act
     if (existing.hash_key, existing.range_key) != (spec.hash_key, spec.range_key):
         yield Note(subject_of(spec), "KeysDiffer", f"the table {spec.name} exists with other keys")
         return
-    yield from _unsupported_changes(spec, existing)
-    wanted, have = updated(existing, spec), as_spec(existing)
-    if wanted != have:
-        yield UpdateTable(wanted, spec.managed_by)
+    if _partitions_differ(spec, existing):
+        message = f"it has {existing.partitions} partitions; that is changed to {spec.partitions} by splits alone"
+        yield Note(subject_of(spec), "ChangeNotSupported", message)
+    wanted = msgspec.structs.replace(wanted_table(spec), partitions=existing.partitions)
+    if wanted == as_spec(existing):
+        return
+    replicated = (spec.replicas, spec.durable_zones) != (existing.replicas, existing.durable_zones)
+    shortage = _shortage(spec, cluster_map) if replicated else None
+    yield shortage if shortage is not None else UpdateTable(wanted, spec.managed_by)
 
 
-def _unsupported_changes(spec: DeclaredTable, existing: TableDefinition) -> Iterator[Note]:
-    pairs = {
-        "replicas": (spec.replicas, existing.replicas),
-        "durableZones": (spec.durable_zones, existing.durable_zones),
-        "writeQuorum": (_quorum(spec.write_quorum, spec.replicas), _quorum(existing.write_quorum, existing.replicas)),
-    }
-    if spec.partitions_fixed or spec.partitions > existing.partitions:
-        pairs["partitions"] = (spec.partitions, existing.partitions)
-    for name, (wanted, have) in pairs.items():
-        if wanted != have:
-            yield Note(
-                subject_of(spec), "ChangeNotSupported", f"{name} stays {have}: it cannot be changed to {wanted} yet"
-            )
-
-
-def _quorum(declared: int, replicas: int) -> int:
-    return declared or replicas // 2 + 1
+def _partitions_differ(spec: DeclaredTable, existing: TableDefinition) -> bool:
+    return spec.partitions > existing.partitions or (spec.partitions_fixed and spec.partitions != existing.partitions)
 
 
 def wanted_table(spec: DeclaredTable) -> TableSpec:
@@ -109,17 +102,6 @@ def as_spec(existing: TableDefinition) -> TableSpec:
     """An existing table in the form in which one asks for it."""
     fields = msgspec.structs.asdict(existing)
     return TableSpec(**{name: fields[name] for name in TableSpec.__struct_fields__})
-
-
-def updated(existing: TableDefinition, spec: DeclaredTable) -> TableSpec:
-    """The table with all that can be changed in place as the spec has it, and the rest as it is."""
-    return msgspec.structs.replace(
-        wanted_table(spec),
-        partitions=existing.partitions,
-        replicas=existing.replicas,
-        write_quorum=existing.write_quorum,
-        durable_zones=existing.durable_zones,
-    )
 
 
 def _plan_deletion(spec: DeclaredTable, existing: TableDefinition | None) -> Iterator[Action | Note]:
