@@ -1,0 +1,143 @@
+"""What the DynamoDB front itself costs: PutItem and GetItem of 1 KiB items over a backend that does nothing.
+
+    python benchmarks/api_handler.py [--requests 20000] [--profile FILE]
+
+Three layers, microseconds of one core per request: the action alone (decode, check, encode, key), the handler with
+aiohttp's request and response objects but no socket, and the whole server behind 16 keep-alive connections from a bare
+asyncio client in another process. What lies between the second and the first is the price of aiohttp's objects.
+"""
+
+import argparse
+import asyncio
+import cProfile
+import multiprocessing
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import uvloop
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from keystead_core.cluster_map import KeyAttribute, TableDefinition
+from keystead_node.api.actions import ACTIONS
+from keystead_node.api.app import make_handler, make_server
+from keystead_node.api.context import Context
+
+TABLE = TableDefinition(
+    name="orders",
+    table_id="t",
+    hash_key=KeyAttribute("id", "S"),
+    range_key=None,
+    partitions=1,
+    replicas=3,
+    write_quorum=0,
+    durable_zones=1,
+    created_at=0.0,
+    status="ACTIVE",
+)
+ITEM = {"id": {"S": "order-000001"}, "amount": {"N": "42"}, "payload": {"S": "x" * 1000}}
+BODIES = {
+    "PutItem": msgspec.json.encode({"TableName": "orders", "Item": ITEM}),
+    "GetItem": msgspec.json.encode({"TableName": "orders", "Key": {"id": ITEM["id"]}, "ConsistentRead": True}),
+}
+ROW = b"\x01" + msgspec.json.encode(ITEM)
+CONNECTIONS = 16
+
+
+class NullBackend:
+    """Takes everything, keeps nothing."""
+
+    def table(self, name: str) -> TableDefinition | None:
+        return TABLE
+
+    async def write(self, *_: Any) -> bytes | None:
+        return None
+
+    async def read(self, *_: Any) -> bytes | None:
+        return ROW
+
+
+async def time_calls(call: Callable[[], Awaitable[Any]], count: int) -> float:
+    """Microseconds of this process's CPU per call."""
+    started = time.process_time()
+    for _ in range(count):
+        await call()
+    return (time.process_time() - started) / count * 1e6
+
+
+def raw_request(port: int, operation: str) -> bytes:
+    body = BODIES[operation]
+    head = (
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/x-amz-json-1.0\r\n"
+        f"X-Amz-Target: DynamoDB_20120810.{operation}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def load(port: int, operation: str, count: int) -> None:
+    """Sends `count` requests over all connections together."""
+    message = raw_request(port, operation)
+
+    async def connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(count // CONNECTIONS):
+            writer.write(message)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), head
+            length = head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]
+            await reader.readexactly(int(length))
+        writer.close()
+
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+
+
+def run_load(port: int, operation: str, count: int) -> None:
+    uvloop.run(load(port, operation, count))
+
+
+async def measure(count: int) -> None:
+    backend: Any = NullBackend()
+    handler = make_handler(backend)
+    runner = web.ServerRunner(make_server(handler))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    for operation, body in BODIES.items():
+        action = ACTIONS[operation]
+        context = Context(backend)
+        headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+        request = make_mocked_request("POST", "/", headers=headers)
+        request._read_bytes = body
+        in_action = await time_calls(lambda: action(context, body), count)  # noqa: B023
+        in_handler = await time_calls(lambda: handler(request), count)  # noqa: B023
+        process = multiprocessing.get_context("spawn").Process(target=run_load, args=(port, operation, count))
+        cpu, wall = time.process_time(), time.perf_counter()
+        process.start()
+        while process.is_alive():
+            await asyncio.sleep(0.02)
+        in_server = (time.process_time() - cpu) / count * 1e6
+        rate = count / (time.perf_counter() - wall)
+        print(
+            f"{operation}: action {in_action:.1f} us, handler {in_handler:.1f} us, server {in_server:.1f} us of CPU "
+            f"a request; {rate:.0f} requests/s with the client on the same machine (its start included)"
+        )
+    await runner.cleanup()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--profile", help="write cProfile statistics of the server's process to this file")
+    arguments = parser.parse_args()
+    if arguments.profile:
+        with cProfile.Profile() as profile:
+            uvloop.run(measure(arguments.requests))
+        profile.dump_stats(arguments.profile)
+    else:
+        uvloop.run(measure(arguments.requests))
+
+
+if __name__ == "__main__":
+    main()
