@@ -3,10 +3,11 @@
     plan_moves(partitions, sites, onto, ledger, rule, moves_max) -> [Move]
 
 Every move takes a replica from a node above its level to one of `onto` below it, so that no replica moves twice and
-nothing moves between old nodes: there are as many moves as the new nodes come to hold replicas. Levels come from a rehearsal
-with counts alone: the emptiest new node takes from the fullest old one (of its own zone, where groups span all zones)
-until they differ by less than two. A move never brings two replicas of a group under one fate and never lets the group
-span fewer zones. A new node takes its replicas in runs of groups that have the same nodes, which keeps its peers few.
+nothing moves between old nodes: there are as many moves as the new nodes come to hold replicas. Levels come from a
+rehearsal with counts alone: the emptiest new node takes from the fullest old one (of its own zone, where groups span
+all zones) until they differ by less than two. A move never brings two replicas of a group under one fate and never lets
+the group span fewer zones. A new node takes its replicas in runs of groups that have the same nodes, the longest runs
+first, which keeps its peers few.
 """
 
 from heapq import heapify, heapreplace
@@ -49,6 +50,10 @@ def plan_moves(
     for to in receivers:
         for strict in (True, False):
             for source in sorted(donors, key=lambda node: (goals[node] - work.ledger.load(node), node)):
+                if work.ledger.load(to) >= goals[to] or work.ledger.load(source) <= goals[source]:
+                    break
+                if by_zone and site_of[source].zone != site_of[to].zone:
+                    continue
                 if moves_max and len(work.moves) >= moves_max:
                     return work.moves
                 work.take(source, to, goals, strict)
@@ -90,9 +95,12 @@ class _Work:
         self._moved: set[PartitionId] = set()
         self._site_of = site_of
         self._rule = rule
-        for entry in sorted(partitions, key=lambda entry: (sorted(self._groups[entry.id]), entry.id)):
-            for node in self._groups[entry.id]:
-                self.held.setdefault(node, []).append(entry.id)
+        runs: dict[tuple[NodeId, ...], list[PartitionId]] = {}
+        for entry in sorted(partitions, key=lambda entry: entry.id):
+            runs.setdefault(tuple(sorted(self._groups[entry.id])), []).append(entry.id)
+        for nodes, run in sorted(runs.items(), key=lambda item: (-len(item[1]), item[0])):
+            for node in nodes:
+                self.held.setdefault(node, []).extend(run)
 
     def take(self, source: NodeId, to: NodeId, goals: dict[NodeId, int], strict: bool) -> None:
         """Moves groups from a node to another until one of them is at its goal; `strict`: within the peer limit."""

@@ -183,7 +183,7 @@ def decode_command(body: bytes) -> Command:
     """Reads a record's body. Raises CommandError."""
     try:
         command: Command = _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"no catalog command: {error}") from error
     return command
 

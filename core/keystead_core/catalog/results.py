@@ -78,5 +78,5 @@ def decode_reply(data: bytes) -> CatalogReply:
     """Reads a reply. Raises ReplyError."""
     try:
         return _decoder.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ReplyError(f"no catalog reply: {error}") from error
