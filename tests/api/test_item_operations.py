@@ -59,7 +59,8 @@ def test_delete_removes_an_item_and_returns_it_when_asked(front: Front, orders: 
 
 @pytest.mark.parametrize("key_type", ["S", "N", "B"])
 def test_keys_of_every_type_address_their_items(dynamodb: Any, key_type: str) -> None:
-    values = {"S": ["a", "b"], "N": ["1", "1.5"], "B": [b"\x00", b"\x00\x00"]}[key_type]
+    by_type: dict[str, list[Any]] = {"S": ["a", "b"], "N": ["1", "1.5"], "B": [b"\x00", b"\x00\x00"]}
+    values = by_type[key_type]
     create_table(dynamodb, "keyed", key_type, key_type)
     for value in values:
         key = {"pk": {key_type: values[0]}, "sk": {key_type: value}}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keystead_core.cluster_map import KeyAttribute, TableDefinition
 from keystead_core.item_keys import range_behind, row_key_of_item, row_key_of_key
-from keystead_core.items import ItemError
+from keystead_core.items import Item, ItemError
 from keystead_core.keyspace import (
     KeyDecodeError,
     KeyRange,
@@ -115,7 +115,7 @@ def table(hash_type: str = "S", range_type: str | None = None) -> TableDefinitio
 
 def test_an_item_and_its_key_have_the_same_row() -> None:
     composite = table("S", "N")
-    item = {"sk": {"N": "5"}, "pk": {"S": "a"}, "other": {"BOOL": True}}
+    item: Item = {"sk": {"N": "5"}, "pk": {"S": "a"}, "other": {"BOOL": True}}
     assert row_key_of_item(composite, item) == row_key_of_key(composite, {"pk": {"S": "a"}, "sk": {"N": "5"}})
 
 
