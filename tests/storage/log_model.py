@@ -16,7 +16,6 @@ from keystead_core.log.entries import (
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_node.storage.geometry import Geometry
 from keystead_node.storage.hot_log import HotLog
-
 from tests.storage.mem_disk import MemDisk
 
 NODE = NodeId("00000000000000a1")

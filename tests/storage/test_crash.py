@@ -3,11 +3,11 @@
 import random
 
 import pytest
+
 from keystead_core.log.entries import AppendEntry, RecoveredReplica
 from keystead_node.storage.geometry import Geometry
 from keystead_node.storage.hot_log import HotLog
 from keystead_node.storage.recovery import recover
-
 from tests.storage.log_model import NODE, SMALL, Model, new_log, write_batch
 from tests.storage.mem_disk import MemDisk
 

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Callable
 
 import pytest
+
 from keystead_core.ids import PartitionId
 from keystead_core.log.entries import EMPTY_LOG, AppendEntry, DamagedRecord, LogPoint, SnipEntry, StateEntry
 from keystead_node.storage.block import BLOCK_BYTES
 from keystead_node.storage.hot_log import HotLog
 from keystead_node.storage.recovery import recover
-
 from tests.storage.log_model import NODE, SMALL, chain_of, new_log, record_after, state_of, write_batch
 from tests.storage.mem_disk import MemDisk
 

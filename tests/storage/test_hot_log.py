@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from keystead_core.ids import PartitionId
 from keystead_core.log.entries import EMPTY_LOG, AppendEntry, LogPoint, SnipEntry, StateEntry
 from keystead_node.storage.block import PAYLOAD_BYTES
 from keystead_node.storage.geometry import Geometry
 from keystead_node.storage.hot_log import HotLog, HotLogFull, RecordTooLarge
 from keystead_node.storage.recovery import recover
-
 from tests.storage.log_model import NODE, Model, chain_of, new_log, record_after, state_of, write_batch
 from tests.storage.mem_disk import MemDisk
 

@@ -27,10 +27,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+
 from keystead_core.ids import Lsn, PartitionId
 from keystead_core.log.entries import ReplicaState
 from keystead_core.log.record import Record
-
 from keystead_node.storage.block import PAYLOAD_BYTES, BlockError, Fault
 
 CHUNK: Final = struct.Struct("<QQQIIIHHQ")

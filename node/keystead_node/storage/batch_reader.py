@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import msgspec
-from keystead_core.log.record import Record, RecordError, decode_record
 
+from keystead_core.log.record import Record, RecordError, decode_record
 from keystead_node.storage.batch import Chunk, Item, RunItem, decode_chunk, index_bytes_of
 from keystead_node.storage.block import (
     BLOCK_BYTES,

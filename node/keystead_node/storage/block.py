@@ -94,6 +94,9 @@ class BlockHeader(NamedTuple):
     batch_blocks: int
 
 
+HeaderFields = BlockHeader | tuple[int, int, int, int, int, int, int, int, int, int, int]
+
+
 class BlockRules:
     """The checks that a block must pass before anything in it is believed."""
 
@@ -113,8 +116,11 @@ class BlockRules:
 RULES: Final = BlockRules()
 
 
-def encode_block(header: BlockHeader, payload: bytes) -> bytes:
-    """Returns the 4096 bytes of a block. `header.used` must be the payload's length, at most PAYLOAD_BYTES."""
+def encode_block(header: HeaderFields, payload: bytes) -> bytes:
+    """Returns the 4096 bytes of a block. `header.used` must be the payload's length, at most PAYLOAD_BYTES.
+
+    `header` may be a plain tuple of the same fields, which is cheaper to make.
+    """
     purpose, used, node, generation, block, batch, prev, synced, oldest, batch_block, batch_blocks = header
     rest = _AFTER_CRC.pack(
         MAGIC,

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from keystead_core.ids import Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import ReplicaState
-
 from keystead_node.storage.batch import Order
 
 

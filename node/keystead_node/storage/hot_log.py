@@ -18,24 +18,20 @@ Deterministic and without I/O but for reading old segments through the Disk.
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, assert_never
+from typing import assert_never
 
 import msgspec
+
 from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import AppendEntry, DamagedRecord, LogEntry, SnipEntry, StateEntry
 from keystead_core.log.record import Record
-
-from keystead_node.storage.batch import BatchBuilder, DamagedItem
-from keystead_node.storage.batch_reader import BatchReader, ReadBatch
-from keystead_node.storage.block import BLOCK_BYTES, PAYLOAD_BYTES, BlockHeader, Disk, Purpose, encode_block
+from keystead_node.storage.batch import BatchBuilder
+from keystead_node.storage.batch_reader import BatchReader
+from keystead_node.storage.block import BLOCK_BYTES, PAYLOAD_BYTES, Disk, Purpose, encode_block
 from keystead_node.storage.geometry import Geometry, fit_geometry, write_super
 from keystead_node.storage.hot_index import HotIndex, Segment
 from keystead_node.storage.index_ring import IndexRing
-
-MOVE_BLOCKS: Final = 32
-MOVE_BLOCKS_SCARCE: Final = 256
-_RECORD_OVERHEAD: Final = 56
-_ENTRY_OVERHEAD: Final = 320
+from keystead_node.storage.mover import ENTRY_OVERHEAD, RECORD_OVERHEAD, Mover
 
 Write = tuple[int, bytes]
 
@@ -80,16 +76,6 @@ class Position(msgspec.Struct):
     next_slot: int
 
 
-class _Move:
-    """The move of one segment's live content: `next` is the first of its batches that is not done."""
-
-    __slots__ = ("generation", "next")
-
-    def __init__(self, generation: int) -> None:
-        self.generation = generation
-        self.next = 0
-
-
 def node_number(node_id: NodeId) -> int:
     """The node id as it stands in blocks."""
     return int(node_id, 16)
@@ -105,7 +91,6 @@ class HotLog:
         self.index = index
         self._disk = disk
         self._node = node
-        self._reader = reader
         self._ring = IndexRing(geometry, node, position.next_slot)
         self._head = position.head
         self._next_batch = position.next_batch
@@ -113,12 +98,15 @@ class HotLog:
         self._synced = position.synced
         self._oldest = self._oldest_durable = position.oldest
         self._named: deque[tuple[int, int]] = deque()
-        self._move: _Move | None = None
-        self._moved: tuple[int, int] | None = None
+        self._mover = Mover(index, reader, geometry)
+        self._segment_blocks = geometry.segment_blocks
+        self._log_blocks = geometry.log_blocks
+        self._reserve_blocks = geometry.reserve_blocks
+        self._bytes_max = self.batch_bytes_max
+        self._first_place = geometry.place_of(0)
         self._dropped_tails: list[tuple[PartitionId, Lsn]] = []
         self._unreported: list[int] = []
         self._rescues: list[tuple[int, int, int]] = []
-        self._damage_found: list[tuple[PartitionId, DamagedRecord]] = []
         self.report = Report()
 
     @classmethod
@@ -148,8 +136,8 @@ class HotLog:
     @property
     def free_blocks(self) -> int:
         """Blocks that may be written before a segment must be given up."""
-        segment_blocks = self.geometry.segment_blocks
-        return self._oldest_durable // segment_blocks * segment_blocks + self.geometry.log_blocks - self._head
+        oldest = self._oldest_durable
+        return oldest - oldest % self._segment_blocks + self._log_blocks - self._head
 
     @property
     def has_room(self) -> bool:
@@ -162,25 +150,30 @@ class HotLog:
         An empty list makes a batch that only moves the oldest segment on. Raises HotLogFull or RecordTooLarge, and
         has taken nothing then.
         """
-        size = sum(map(_size_bound, entries))
+        size = sum([_size_bound(entry) for entry in entries])
         blocks = size // PAYLOAD_BYTES + 2
         if self._rescues:
-            blocks += sum(rescue[2] for rescue in self._rescues) + self._states_bound() // PAYLOAD_BYTES
-        reserve = self.geometry.reserve_blocks if any(isinstance(entry, AppendEntry) for entry in entries) else 0
+            blocks += sum(rescue[2] for rescue in self._rescues) + self._mover.states_bound() // PAYLOAD_BYTES
+        reserve = 0
+        for entry in entries:
+            if isinstance(entry, AppendEntry):
+                reserve = self._reserve_blocks
+                break
         if self.free_blocks - blocks < reserve:
             raise HotLogFull(f"{blocks} blocks are needed beside a reserve of {reserve}, {self.free_blocks} are free")
-        if size <= self.batch_bytes_max:
+        if size <= self._bytes_max:
             return self._append_batch(entries)
-        groups = list(_split(entries, self.batch_bytes_max))
+        groups = list(_split(entries, self._bytes_max))
         return [write for group in groups for write in self._append_batch(group)]
 
     def synced(self, batch: int) -> None:
         """Every batch up to `batch` is durable."""
         assert batch <= self.last_batch, f"batch {batch} was never made"
         self._synced = max(self._synced, batch)
-        if self._moved is not None and self._moved[0] <= self._synced:
-            self._oldest = self._moved[1]
-            self._moved = None
+        moved = self._mover.moved
+        if moved is not None and moved[0] <= self._synced:
+            self._oldest = moved[1]
+            self._mover.moved = None
             self.index.forget_before(self._oldest, self.geometry.segment_blocks)
         while self._named and self._named[0][0] <= self._synced:
             self._oldest_durable = self._named.popleft()[1]
@@ -191,7 +184,7 @@ class HotLog:
 
     def take_damage(self) -> list[tuple[PartitionId, DamagedRecord]]:
         """Damage found while old segments were read, since the last call."""
-        found, self._damage_found = self._damage_found, []
+        found, self._mover.damage_found = self._mover.damage_found, []
         return found
 
     def space(self) -> Space:
@@ -227,12 +220,12 @@ class HotLog:
         self._rescues = list(rescues)
 
     def _is_scarce(self) -> bool:
-        return self.free_blocks < 2 * self.geometry.reserve_blocks
+        return self.free_blocks < 2 * self._reserve_blocks
 
     def _append_batch(self, entries: Sequence[LogEntry]) -> list[Write]:
         start, batch = self._head, self._next_batch
         builder = BatchBuilder(batch, self._prev_batch)
-        segment = self.index.saw_batch(start // self.geometry.segment_blocks, batch, start)
+        segment = self.index.saw_batch(start // self._segment_blocks, batch, start)
         if self._dropped_tails or self._unreported or self._rescues:
             self._add_recovery_word(builder, segment, start)
         for entry in entries:
@@ -246,8 +239,8 @@ class HotLog:
                     builder.add_state(entry.partition, entry.state, builder.next_order)
                 case _:
                     assert_never(entry)
-        if self._move is not None or self._is_scarce():
-            self._move_some(builder, segment, start)
+        if self._mover.is_moving or self._is_scarce():
+            self._mover.move_some(builder, segment, start, self.free_blocks, self._synced)
         return self._lay_out(builder, start)
 
     def _add_records(self, builder: BatchBuilder, segment: Segment, entry: AppendEntry, start: int) -> None:
@@ -271,7 +264,7 @@ class HotLog:
 
     def _add_recovery_word(self, builder: BatchBuilder, segment: Segment, start: int) -> None:
         for number, old_start, blocks in self._rescues:
-            self._rescue(builder, segment, start, number, old_start, blocks)
+            self._mover.rescue(builder, segment, start, number, old_start, blocks)
         for partition, first_lsn in self._dropped_tails:
             self._add_snip(builder, partition, first_lsn, 0, start)
         for damaged in self._unreported:
@@ -279,207 +272,62 @@ class HotLog:
             builder.add_unknown(damaged, builder.next_order)
         self._dropped_tails, self._unreported, self._rescues = [], [], []
 
-    def _rescue(
-        self, builder: BatchBuilder, segment: Segment, start: int, number: int, old_start: int, blocks: int
-    ) -> None:
-        """Writes again what only the ring still tells of a batch, before the ring is overwritten."""
-        self._move_batch(builder, segment, start, number, old_start, blocks)
-        self._move_states(builder, start, range(old_start, old_start + 1))
-        for partition, tracked in self.index.partitions.items():
-            for place, snip in enumerate(tracked.snips):
-                if snip.start == old_start:
-                    builder.add_snip(partition, snip.first_lsn, snip.epoch, snip.order)
-                    tracked.snips[place] = snip._replace(start=start)
-        builder.add_rescued(number)
-        self.index.rescued.add(number)
-
     def _lay_out(self, builder: BatchBuilder, start: int) -> list[Write]:
-        batch, oldest, synced, prev = builder.batch, self._oldest, self._synced, self._prev_batch
         stream, index_bytes, blocks = builder.stream(start)
-        head_blocks = -(-index_bytes // PAYLOAD_BYTES) if builder.has_state else 0
         assert blocks <= self.free_blocks, "a batch would overwrite what is still needed"
-        geometry, node, segment_blocks = self.geometry, self._node, self.geometry.segment_blocks
-        encoded = []
-        for number in range(blocks):
-            payload = stream[number * PAYLOAD_BYTES : (number + 1) * PAYLOAD_BYTES]
-            logical = start + number
-            header = BlockHeader(
-                Purpose.STATE if number < head_blocks else Purpose.DATA,
-                len(payload),
-                node,
-                logical // segment_blocks,
-                geometry.place_of(logical),
-                batch,
-                prev,
-                synced,
-                oldest,
-                number,
-                blocks,
-            )
-            encoded.append(encode_block(header, payload))
+        encoded = self._blocks_of(stream, start, blocks, builder, index_bytes)
         if index_bytes <= PAYLOAD_BYTES:
             chunks = [stream[:index_bytes]]
         else:
             chunks = builder.split_index(start, blocks)
-        copies = self._ring.write(chunks, batch, prev, synced, oldest)
+        batch, oldest = builder.batch, self._oldest
+        copies = self._ring.write(chunks, batch, builder.prev, self._synced, oldest)
         if oldest != (self._named[-1][1] if self._named else self._oldest_durable):
             self._named.append((batch, oldest))
         self._head = start + blocks
         self._next_batch = batch + 1
         self._prev_batch = batch
-        before_wrap = geometry.log_blocks - start % geometry.log_blocks
-        writes = [(geometry.place_of(start) * BLOCK_BYTES, b"".join(encoded[:before_wrap]))]
+        in_log = start % self._log_blocks
+        before_wrap = self._log_blocks - in_log
+        writes = [((self._first_place + in_log) * BLOCK_BYTES, b"".join(encoded[:before_wrap]))]
         if blocks > before_wrap:
-            writes.append((geometry.place_of(start + before_wrap) * BLOCK_BYTES, b"".join(encoded[before_wrap:])))
-        return writes + [(place * BLOCK_BYTES, block) for place, block in copies]
+            writes.append((self._first_place * BLOCK_BYTES, b"".join(encoded[before_wrap:])))
+        writes += copies
+        return writes
 
-    def _move_some(self, builder: BatchBuilder, segment: Segment, start: int) -> None:
-        """Adds to the batch a share of what is alive in the oldest segments, as many of them as room is wanted for."""
-        if self._moved is not None:
-            return
-        budget = MOVE_BLOCKS if self.free_blocks > self.geometry.reserve_blocks else MOVE_BLOCKS_SCARCE
-        budget = max(budget, builder.stream_bytes // PAYLOAD_BYTES)
-        wanted = 2 * self.geometry.reserve_blocks + builder.stream_bytes // PAYLOAD_BYTES - self.free_blocks
-        after = -1
-        while budget > 0 and wanted > 0:
-            move = self._move or self._begin_move(start, after)
-            if move is None:
-                return
-            budget = self._go_on(move, builder, segment, start, budget)
-            old = self.index.segments[move.generation]
-            room = (self.free_blocks - 2) * PAYLOAD_BYTES - builder.stream_bytes
-            if move.next < len(old.starts) or self._states_bound() > room:
-                return
-            new_oldest = self.index.first_start_from(move.generation + 1)
-            assert new_oldest is not None and new_oldest <= start
-            self._move_states(builder, start, range(new_oldest))
-            self._move = None
-            self._moved = (builder.batch, new_oldest)
-            after = move.generation
-            wanted -= self.geometry.segment_blocks
-
-    def _go_on(self, move: _Move, builder: BatchBuilder, segment: Segment, start: int, budget: int) -> int:
-        """Moves batches of one segment while there is budget (in blocks) and room; returns the budget that is left."""
-        old = self.index.segments[move.generation]
-        room = (self.free_blocks - 2) * PAYLOAD_BYTES
-        while move.next < len(old.starts) and budget > 0:
-            blocks = self._blocks_of(old, move)
-            if builder.stream_bytes + blocks * PAYLOAD_BYTES > room:
-                return 0
-            self._move_batch(builder, segment, start, old.numbers[move.next], old.starts[move.next], blocks)
-            budget -= blocks
-            move.next += 1
-        return budget
-
-    def _states_bound(self) -> int:
-        """At most so many bytes go into a batch for everything that is not a record."""
-        index = self.index
-        states = [t.state for t in index.partitions.values() if t.state] + [t.state for t in index.tombstones.values()]
-        bound = sum(len(state.base_membership) + _ENTRY_OVERHEAD for state in states)
-        return bound + (len(index.partitions) + len(index.unknown)) * _RECORD_OVERHEAD
-
-    def _begin_move(self, start: int, after: int) -> _Move | None:
-        """Begins with the oldest segment above generation `after`, if all of it is synced and it is not in use."""
-        generation = min(generation for generation in self.index.segments if generation > after)
-        old = self.index.segments[generation]
-        if generation >= start // self.geometry.segment_blocks or old.numbers[-1] > self._synced:
-            return None
-        self._move = _Move(generation)
-        if not self.index.live_usage(generation) and not any(t.damaged for t in self.index.partitions.values()):
-            self._move.next = len(old.starts)
-        return self._move
-
-    def _blocks_of(self, old: Segment, move: _Move) -> int:
-        if move.next + 1 < len(old.starts):
-            return old.starts[move.next + 1] - old.starts[move.next]
-        end = self.index.first_start_from(move.generation + 1)
-        assert end is not None
-        return end - old.starts[move.next]
-
-    def _move_batch(
-        self, builder: BatchBuilder, segment: Segment, start: int, number: int, old_start: int, blocks: int
-    ) -> None:
-        if number in self.index.rescued:
-            return
-        batch = self._reader.read(number, old_start, blocks)
-        if not batch.index_whole:
-            batch = self._reader.read(number, old_start, blocks, self._reader.copies_of(number))
-        if not batch.index_whole and number not in self.index.unknown:
-            self._lose_batch(builder, number, start)
-        for item in batch.items:
-            if isinstance(item, DamagedItem) and self._is_damage_open(item):
-                builder.add_damaged(item.partition, item.lsn, item.hash, item.order)
-        self._move_runs(builder, segment, batch)
-
-    def _lose_batch(self, builder: BatchBuilder, number: int, start: int) -> None:
-        """A batch that went bad behind our back: what was in it is not known, and that is kept."""
-        self.index.unknown[number] = (builder.next_order, start)
-        builder.add_unknown(number, builder.next_order)
-
-    def _is_damage_open(self, item: DamagedItem) -> bool:
-        tracked = self.index.partitions.get(item.partition)
-        return tracked is not None and tracked.damaged.get(item.lsn) == (item.order, item.hash)
-
-    def _move_runs(self, builder: BatchBuilder, segment: Segment, batch: ReadBatch) -> None:
-        for run, records in batch.runs:
-            alive: list[Record] = []
-            for number, record in enumerate(records):
-                lsn = run.first_lsn + number
-                is_live = self.index.is_live(run.partition, lsn, run.order)
-                if is_live and record is not None:
-                    alive.append(record)
-                    continue
-                self._move_run(builder, segment, alive, run.order)
-                alive = []
-                if is_live:
-                    self._lose_record(builder, run.partition, lsn, run.pairs[number][0], run.order)
-            self._move_run(builder, segment, alive, run.order)
-
-    def _move_run(self, builder: BatchBuilder, segment: Segment, records: list[Record], order: int) -> None:
-        if not records:
-            return
-        before = builder.data_bytes
-        partition, first = records[0].partition, records[0].lsn
-        builder.add_run(partition, 0, first, [r.raw for r in records], [r.hash for r in records], order)
-        self.index.saw_records(partition, segment, records[-1].lsn, builder.data_bytes - before)
-
-    def _lose_record(self, builder: BatchBuilder, partition: PartitionId, lsn: Lsn, hash_: int, order: int) -> None:
-        tracked = self.index.of(partition)
-        if lsn in tracked.repaired:
-            return
-        builder.add_damaged(partition, lsn, hash_, order)
-        if lsn not in tracked.damaged:
-            tracked.damaged[lsn] = (order, hash_)
-            self._damage_found.append((partition, DamagedRecord(lsn, hash_)))
-
-    def _move_states(self, builder: BatchBuilder, start: int, old: range) -> None:
-        """Adds what has its newest copy in a batch that starts in `old`: states, tombstones, commit bounds, damage."""
-        for (partition, _), tombstone in self.index.tombstones.items():
-            if tombstone.start in old:
-                builder.add_state(partition, tombstone.state, tombstone.order)
-                tombstone.start = start
-        for partition, tracked in self.index.partitions.items():
-            state = tracked.state
-            if state is not None and tracked.state_start in old:
-                if not state.dropped:
-                    builder.add_state(partition, state, tracked.state_order)
-                tracked.state_start = start
-            if tracked.commit_lsn and tracked.commit_start in old:
-                builder.add_run(partition, tracked.commit_lsn, 0, [], [], builder.next_order)
-                tracked.commit_start = start
-        for number, (order, item_start) in self.index.unknown.items():
-            if item_start in old:
-                builder.add_unknown(number, order)
-                self.index.unknown[number] = (order, start)
+    def _blocks_of(
+        self, stream: bytes, start: int, blocks: int, builder: BatchBuilder, index_bytes: int
+    ) -> list[bytes]:
+        state_bytes = index_bytes if builder.has_state else 0
+        encoded = []
+        for number in range(blocks):
+            offset = number * PAYLOAD_BYTES
+            payload = stream if blocks == 1 else stream[offset : offset + PAYLOAD_BYTES]
+            logical = start + number
+            header = (
+                Purpose.STATE if offset < state_bytes else Purpose.DATA,
+                len(payload),
+                self._node,
+                logical // self._segment_blocks,
+                self._first_place + logical % self._log_blocks,
+                builder.batch,
+                builder.prev,
+                self._synced,
+                self._oldest,
+                number,
+                blocks,
+            )
+            encoded.append(encode_block(header, payload))
+        return encoded
 
 
 def _size_bound(entry: LogEntry) -> int:
     """At most so many bytes of a batch's stream."""
     if isinstance(entry, AppendEntry):
-        return _ENTRY_OVERHEAD + sum([len(record.raw) + _RECORD_OVERHEAD for record in entry.records])
+        return ENTRY_OVERHEAD + sum([len(record.raw) + RECORD_OVERHEAD for record in entry.records])
     if isinstance(entry, StateEntry):
-        return _ENTRY_OVERHEAD + len(entry.state.base_membership)
-    return _ENTRY_OVERHEAD
+        return ENTRY_OVERHEAD + len(entry.state.base_membership)
+    return ENTRY_OVERHEAD
 
 
 def _split(entries: Sequence[LogEntry], bytes_max: int) -> Iterator[list[LogEntry]]:
@@ -504,12 +352,12 @@ def _parts(entry: LogEntry, bytes_max: int) -> Iterator[LogEntry]:
         yield entry
         return
     records: list[Record] = []
-    size = _ENTRY_OVERHEAD
+    size = ENTRY_OVERHEAD
     for record in entry.records:
-        cost = len(record.raw) + _RECORD_OVERHEAD
+        cost = len(record.raw) + RECORD_OVERHEAD
         if records and size + cost > bytes_max:
             yield AppendEntry(entry.partition, entry.commit_lsn, records)
-            records, size = [], _ENTRY_OVERHEAD
+            records, size = [], ENTRY_OVERHEAD
         records.append(record)
         size += cost
     yield AppendEntry(entry.partition, entry.commit_lsn, records)

@@ -43,7 +43,7 @@ class IndexRing:
         self._last_batch = 0
 
     def write(self, chunks: list[bytes], batch: int, prev: int, synced: int, oldest: int) -> list[tuple[int, bytes]]:
-        """Returns (place, block) for the copies of one batch's index."""
+        """Returns (offset, block) for the copies of one batch's index."""
         if len(chunks) == 1:
             slot = self._slot_for(chunks[0], synced)
             self._last_batch = batch
@@ -68,8 +68,8 @@ class IndexRing:
 
     def _block(self, slot: int, payload: bytes, batch: int, prev: int, synced: int, oldest: int) -> tuple[int, bytes]:
         place = self._geometry.ring_place(slot)
-        header = BlockHeader(Purpose.INDEX, len(payload), self._node, slot, place, batch, prev, synced, oldest, 0, 1)
-        return place, encode_block(header, payload)
+        header = (Purpose.INDEX, len(payload), self._node, slot, place, batch, prev, synced, oldest, 0, 1)
+        return place * BLOCK_BYTES, encode_block(header, payload)
 
 
 def read_ring(

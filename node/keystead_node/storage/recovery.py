@@ -19,10 +19,10 @@ from collections.abc import Mapping
 from typing import Final, assert_never
 
 import msgspec
+
 from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, DamagedRecord, LogPoint, RecoveredReplica
 from keystead_core.log.record import Record
-
 from keystead_node.storage.batch import (
     Chunk,
     DamagedItem,
