@@ -1,0 +1,295 @@
+"""The rows of one replica: a RocksDB database, without a WAL of its own, because the partition's log is one.
+
+    key "r" + row key      a row
+    key "m" + name         what the store keeps about itself; "mapplied" is the LSN applied to the rows (u64, big-endian)
+
+Each `apply` writes rows and `applied_lsn` in one WriteBatch of the one column family, so that a crash at any moment
+leaves the rows exactly as of the LSN that is found with them: less than was applied, never a mixture.
+`durable_applied` is a lower bound of what a crash leaves; the log must keep what is above it.
+
+Opening takes about 10 ms: call `RowStores.open` from a thread. `write` and checkpoints hold the GIL, so batches are
+kept small; `flush` gives it up and belongs into a thread.
+"""
+
+import resource
+import shutil
+import struct
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import rocksdict
+
+from keystead_core.ids import Lsn, PartitionId
+from keystead_node.storage.faults import DiskFailed, DiskFull
+
+ROW: Final = b"r"
+META: Final = b"m"
+_ROWS_END: Final = b"s"
+_APPLIED: Final = b"mapplied"
+_LSN: Final = struct.Struct(">Q")
+ROW_DIRECTORY: Final = "rows"
+
+
+class RowStoreDamaged(Exception):
+    """RocksDB found its files damaged: the rows must come anew, from the log or from another replica."""
+
+
+class RowBudget(msgspec.Struct, frozen=True):
+    """What all databases of a node share, in bytes, and the write buffer of each."""
+
+    cache_bytes: int = 128 << 20
+    write_buffers_bytes: int = 64 << 20
+    write_buffer_bytes: int = 4 << 20
+    arena_block_bytes: int = 64 << 10
+    background_jobs: int = 2
+    max_databases: int = 1024
+
+
+class Scan(msgspec.Struct):
+    """Rows in key order, and the key at which to go on; None at the end."""
+
+    rows: list[tuple[bytes, bytes]]
+    next_key: bytes | None
+
+
+class RowStore:
+    """One open database. For one thread at a time, but `get`, `scan` and `flush`, which may run beside others."""
+
+    def __init__(self, path: Path, options: Any) -> None:
+        self.path = path
+        try:
+            self._db = rocksdict.Rdict(str(path), options)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(path, error) from error
+        write = rocksdict.WriteOptions()
+        write.disable_wal(True)
+        self._db.set_write_options(write)
+        self._applied = self._read_applied()
+        self._durable_applied = self._applied
+        self._unflushed_bytes = 0
+
+    @property
+    def applied_lsn(self) -> Lsn:
+        """The last LSN whose effect is in the rows."""
+        return self._applied
+
+    @property
+    def durable_applied(self) -> Lsn:
+        """The rows survive a crash at least up to this LSN."""
+        return self._durable_applied
+
+    @property
+    def unflushed_bytes(self) -> int:
+        """Bytes applied since the last flush that was asked for."""
+        return self._unflushed_bytes
+
+    def apply(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes], applied_lsn: Lsn) -> None:
+        """Puts and deletes rows and raises `applied_lsn`, all or nothing. Raises DiskFailed or DiskFull."""
+        assert applied_lsn >= self._applied, f"applied_lsn would fall from {self._applied} to {applied_lsn}"
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        size = 0
+        for key, value in puts:
+            batch.put(ROW + key, value)
+            size += len(key) + len(value)
+        for key in deletes:
+            batch.delete(ROW + key)
+            size += len(key)
+        batch.put(_APPLIED, _LSN.pack(applied_lsn))
+        self._write(batch)
+        self._applied = applied_lsn
+        self._unflushed_bytes += size
+
+    def clear(self, low: bytes, high: bytes | None, applied_lsn: Lsn) -> None:
+        """Deletes all rows in [low, high) in the same way."""
+        assert applied_lsn >= self._applied
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch.delete_range(ROW + low, _ROWS_END if high is None else ROW + high)
+        batch.put(_APPLIED, _LSN.pack(applied_lsn))
+        self._write(batch)
+        self._applied = applied_lsn
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._db.get(ROW + key)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+        return value
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """One value for each key, None where there is no row."""
+        try:
+            values: list[bytes | None] = self._db.get([ROW + key for key in keys])
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+        return values
+
+    def scan(self, low: bytes, high: bytes | None, limit_bytes: int, limit_rows: int = 1 << 30) -> Scan:
+        """Rows in [low, high), at least one, until keys and values reach `limit_bytes` or `limit_rows`."""
+        end = _ROWS_END if high is None else ROW + high
+        rows: list[tuple[bytes, bytes]] = []
+        size = 0
+        try:
+            for key, value in self._db.items(from_key=ROW + low):
+                if key >= end:
+                    return Scan(rows, None)
+                if rows and (size >= limit_bytes or len(rows) >= limit_rows):
+                    return Scan(rows, key[1:])
+                rows.append((key[1:], value))
+                size += len(key) + len(value)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+        return Scan(rows, None)
+
+    def get_meta(self, name: bytes) -> bytes | None:
+        value: bytes | None = self._db.get(META + name)
+        return value
+
+    def put_meta(self, name: bytes, value: bytes) -> None:
+        """Keeps a fact about the store itself; durable with the next flush."""
+        assert META + name != _APPLIED
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch.put(META + name, value)
+        self._write(batch)
+
+    def flush(self) -> Lsn:
+        """Makes what is applied durable and returns up to where. Call it in a thread."""
+        applied, size = self._applied, self._unflushed_bytes
+        try:
+            self._db.flush(wait=True)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+        self._durable_applied = max(self._durable_applied, applied)
+        self._unflushed_bytes -= size
+        return applied
+
+    def checkpoint(self, path: Path) -> Lsn:
+        """Makes a physical copy (hard links) in `path`, which must not exist; returns the LSN applied in it."""
+        applied = self.flush()
+        try:
+            rocksdict.Checkpoint(self._db).create_checkpoint(str(path))
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(path, error) from error
+        return applied
+
+    def size_bytes(self) -> int:
+        """An estimate of the live rows, memtables included."""
+        files = self._db.property_int_value("rocksdb.estimate-live-data-size") or 0
+        memory = self._db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
+        return int(files) + int(memory)
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        try:
+            self._db.close()
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+
+    def _write(self, batch: Any) -> None:
+        try:
+            self._db.write(batch)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+
+    def _read_applied(self) -> Lsn:
+        value = self._db.get(_APPLIED)
+        return int(_LSN.unpack(value)[0]) if value is not None else 0
+
+
+class RowStores:
+    """The databases of a node, opened at first use, with one cache, one write-buffer budget and one thread pool."""
+
+    def __init__(self, data: Path, budget: RowBudget | None = None) -> None:
+        self._partitions = data / "partitions"
+        self.budget = budget or RowBudget()
+        self._cache = rocksdict.Cache(self.budget.cache_bytes)
+        self._write_buffers = rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
+            self.budget.write_buffers_bytes, False, self._cache
+        )
+        self._max_open_files = files_per_database(self.budget.max_databases)
+        self._open: dict[PartitionId, RowStore] = {}
+        self._lock = threading.Lock()
+
+    def path_of(self, partition: PartitionId) -> Path:
+        return self._partitions / str(partition) / ROW_DIRECTORY
+
+    def get_open(self, partition: PartitionId) -> RowStore | None:
+        """The store if it is open; never blocks."""
+        return self._open.get(partition)
+
+    def open(self, partition: PartitionId) -> RowStore:
+        """Opens the store, or makes an empty one. Blocks about 10 ms. Raises RowStoreDamaged, DiskFull, DiskFailed."""
+        with self._lock:
+            store = self._open.get(partition)
+            if store is None:
+                path = self.path_of(partition)
+                path.mkdir(parents=True, exist_ok=True)
+                store = self._open[partition] = RowStore(path, self._options())
+            return store
+
+    def opened(self) -> dict[PartitionId, RowStore]:
+        return dict(self._open)
+
+    def close(self, partition: PartitionId) -> None:
+        with self._lock:
+            store = self._open.pop(partition, None)
+        if store is not None:
+            store.close()
+
+    def close_all(self) -> None:
+        for partition in list(self._open):
+            self.close(partition)
+
+    def install(self, partition: PartitionId, copy: Path) -> None:
+        """Replaces the store by a verified physical copy, which is moved; a crash in between leaves no store."""
+        self.drop(partition)
+        path = self.path_of(partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        copy.rename(path)
+
+    def drop(self, partition: PartitionId) -> None:
+        """Deletes the rows. Only when the replica is dropped or gets a copy."""
+        self.close(partition)
+        shutil.rmtree(self.path_of(partition), ignore_errors=True)
+
+    def _options(self) -> Any:
+        options = rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_manager(self._write_buffers)
+        options.set_write_buffer_size(self.budget.write_buffer_bytes)
+        options.set_arena_block_size(self.budget.arena_block_bytes)
+        options.set_max_open_files(self._max_open_files)
+        options.set_max_background_jobs(self.budget.background_jobs)
+        options.set_keep_log_file_num(1)
+        options.set_max_log_file_size(1 << 20)
+        options.set_max_manifest_file_size(1 << 20)
+        options.set_stats_dump_period_sec(0)
+        options.set_stats_persist_period_sec(0)
+        options.set_skip_stats_update_on_db_open(True)
+        options.set_paranoid_checks(True)
+        options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        table = rocksdict.BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_block_size(16 << 10)
+        table.set_bloom_filter(10, False)
+        table.set_cache_index_and_filter_blocks(True)
+        options.set_block_based_table_factory(table)
+        return options
+
+
+def files_per_database(max_databases: int) -> int:
+    """A database's share of half of the process's limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(8, soft // 2 // max_databases)
+
+
+def failure_of(path: Path, error: Exception) -> DiskFailed | DiskFull | RowStoreDamaged:
+    """The typed error for what rocksdict raised."""
+    text = str(error)
+    if "No space left" in text or "quota" in text:
+        return DiskFull(f"row store {path}: {text}")
+    if "Corruption" in text or "does not exist" in text:
+        return RowStoreDamaged(f"row store {path}: {text}")
+    return DiskFailed(f"row store {path}: {text}")
