@@ -11,6 +11,8 @@ from keystead_operator.local.cluster_file import ClusterFile, Place, minted, rea
 from keystead_operator.local.files import DataDir
 from keystead_operator.local.objects import ObjectStore
 from keystead_operator.local.preflight import (
+    EXIT_IN_USE,
+    EXIT_NOT_WRITABLE,
     CannotStart,
     check_directory,
     check_ports,
@@ -75,12 +77,12 @@ def prepare(data: DataDir, options: UpOptions) -> Prepared:
 def _make_directory(data: DataDir) -> int:
     try:
         data.root.mkdir(parents=True, exist_ok=True)
-    except PermissionError as problem:
-        raise CannotStart(f"no permission to make {data.root}", 4) from problem
+    except OSError as problem:
+        raise CannotStart(f"{data.root} cannot be made: {problem.strerror}", EXIT_NOT_WRITABLE) from problem
     lock = lock_directory(data)
     if read_cluster_file(data) is not None:
         os.close(lock)
-        raise CannotStart(f"{data.root} was made by another instance just now", 3)
+        raise CannotStart(f"{data.root} was made by another instance just now", EXIT_IN_USE)
     return lock
 
 
