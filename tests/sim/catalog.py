@@ -1,0 +1,208 @@
+"""The simulated catalog: where each group's replicas should live, and what its masters last reported.
+
+It hosts and drops replicas on nodes, tells targets, replaces replicas whose nodes are gone, and (as a fault, R) wants
+something else at random: one more, one less, another, log-only instead of full. It can be away, with the locks.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.ids import Epoch, Micros, NodeId, PartitionId, ReplicaId
+from keystead_core.replication import events as ev
+from keystead_core.replication.membership import Membership, founding_membership
+
+if TYPE_CHECKING:
+    from tests.sim.cluster import Cluster
+    from tests.sim.machine import Machine, Process
+
+
+class Group:
+    """One partition in the catalog. `version` counts its targets; `reported` is the last committed membership."""
+
+    def __init__(self, partition: PartitionId, founding: Membership, target: list[ReplicaTarget]) -> None:
+        self.partition = partition
+        self.founding = founding
+        self.founders = {m.replica: m.node for m in founding.members}
+        self.reported = founding
+        self.target = target
+        self.version = 1
+        self.write_quorum_min = founding.write_quorum_min
+        self.durable_zones = founding.durable_zones
+        self.replace_at: Micros = -1
+        self.was_changed = False
+
+
+class Catalog:
+    def __init__(self, cluster: Cluster, random: Random) -> None:
+        self.cluster = cluster
+        self.random = random
+        self.groups: dict[PartitionId, Group] = {}
+        self._replicas = 0
+
+    def new_target(self, machine: Machine, role: str) -> ReplicaTarget:
+        self._replicas += 1
+        return ReplicaTarget(ReplicaId(self._replicas), machine.volume.node_id, machine.zone, role)
+
+    def found(self, partition: PartitionId) -> None:
+        """Places a group so that its voters stand in enough zones."""
+        scenario = self.cluster.scenario
+        machines = self.random.sample(self.cluster.machines, len(self.cluster.machines))
+        by_zone = [sum(1 for m in machines[:i] if m.zone == machine.zone) for i, machine in enumerate(machines)]
+        machines = [machines[i] for i in sorted(range(len(machines)), key=lambda i: by_zone[i])]
+        roles = ["voter"] * scenario.replicas
+        if scenario.log_only:
+            roles[-1] = "log-only"
+        target = [self.new_target(m, role) for m, role in zip(machines, roles, strict=False)]
+        zones = len({t.zone for t in target})
+        lease = scenario.settings.lease
+        founding = founding_membership(
+            target, scenario.write_quorum_min, min(scenario.durable_zones, zones), lease
+        )
+        self.groups[partition] = Group(partition, founding, target)
+
+    # -- reports and reconciling ----------------------------------------------------------------------------------
+
+    def report(self, process: Process, partition: PartitionId, membership: Membership) -> None:
+        self.cluster.timeline.after(self.cluster.network.latency() * 2, self._reported, partition, membership)
+
+    def _reported(self, partition: PartitionId, membership: Membership) -> None:
+        group = self.groups[partition]
+        if not self.cluster.locks.away and membership.version > group.reported.version:
+            group.reported = membership
+            self.cluster.coverage["membership reported"] += 1
+
+    def begin(self) -> None:
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        """Level-triggered: every node that can be reached is told what it does not have."""
+        cluster = self.cluster
+        if not cluster.locks.away:
+            for group in self.groups.values():
+                self._replace_lost(group)
+                for machine in cluster.machines:
+                    if machine.process is not None:
+                        self._tell(group, machine.process)
+        else:
+            cluster.count("X")
+        cluster.timeline.after(cluster.scenario.settings.lease // 4, self.reconcile)
+
+    def _tell(self, group: Group, process: Process) -> None:
+        partition = group.partition
+        replica = process.core.replicas.get(partition)
+        wanted = next((t for t in group.target if t.node == process.node_id), None)
+        if replica is None:
+            self._host(group, process, wanted)
+            return
+        members = [m.replica for m in group.reported.members]
+        if replica.id not in members and (wanted is None or wanted.replica != replica.id):
+            process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
+        elif process.targets.get(partition) != group.version and (group.was_changed or self.random.random() < 0.3):
+            process.targets[partition] = group.version
+            event = ev.SetTarget(partition, group.target, group.write_quorum_min, group.durable_zones)
+            process.later(self.cluster.network.latency(), process.step, event)
+
+    def _host(self, group: Group, process: Process, wanted: ReplicaTarget | None) -> None:
+        founder = next((r for r, node in group.founders.items() if node == process.node_id), None)
+        tombstone = process.core.tombstones.get(group.partition, 0)
+        founding = founder is not None and group.reported.member(founder) is not None and founder > tombstone
+        latency = self.cluster.network.latency()
+        if founding:
+            assert founder is not None
+            process.later(latency, process.step, ev.HostReplica(group.partition, founder, group.founding))
+        elif wanted is not None and wanted.replica > tombstone:
+            process.later(latency, process.step, ev.HostReplica(group.partition, wanted.replica, None))
+
+    # -- changing one's mind --------------------------------------------------------------------------------------
+
+    def _replace_lost(self, group: Group) -> None:
+        """A node that is gone for good is replaced after a grace."""
+        lost = [t for t in group.target if t.node in self.cluster.lost_nodes]
+        if not lost:
+            group.replace_at = -1
+            return
+        now = self.cluster.timeline.now
+        if group.replace_at < 0:
+            group.replace_at = now + self.cluster.scenario.settings.lease
+        elif group.replace_at <= now:
+            role = lost[0].role
+            self.retarget(group, [t for t in group.target if t is not lost[0]], role, lost[0].zone)
+
+    def retarget(self, group: Group, kept: list[ReplicaTarget], role: str, zone: str = "") -> bool:
+        """Sets a target of `kept` and one more of `role` on a free machine ('': none), if it can meet the rules."""
+        target = list(kept)
+        if role:
+            taken = {t.node for t in target} | {m.node for m in group.reported.members}
+            free = [m for m in self.cluster.machines if m.volume.node_id not in taken]
+            free = [m for m in free if m.zone == zone] or free
+            if not free:
+                return False
+            target.append(self.new_target(self.random.choice(free), role))
+        voters = [t for t in target if t.role != "learner"]
+        full = [t for t in voters if t.role == "voter"]
+        zones = len({t.zone for t in voters})
+        if not full or zones < group.durable_zones or len(voters) < max(group.write_quorum_min, 1):
+            return False
+        log_only = len(voters) - len(full)
+        if log_only and log_only > len(voters) // 2:
+            return False
+        group.target = target
+        group.version += 1
+        group.was_changed = True
+        return True
+
+    def change_at_random(self, a: float, b: float) -> bool:
+        """Fault R; returns whether there was something to change."""
+        group = list(self.groups.values())[int(a * len(self.groups))]
+        target = group.target
+        victim = target[int(b * 997) % len(target)]
+        if b < 0.25:
+            return self.retarget(group, target, "voter")
+        if b < 0.45:
+            return len(target) > 1 and self.retarget(group, [t for t in target if t is not victim], "")
+        if b < 0.8:
+            return self.retarget(group, [t for t in target if t is not victim], "voter", victim.zone)
+        if b < 0.9:
+            return self.retarget(group, target, "learner")
+        if any(t.role == "log-only" for t in target) or len(target) < 3:
+            return False
+        return self.retarget(group, [t for t in target if t is not victim], "log-only", victim.zone)
+
+    def bears_loss_of(self, node: NodeId) -> bool:
+        """Would every group survive the loss of this node's volume, no other being lost meanwhile?"""
+        for group in self.groups.values():
+            for membership in self._known_memberships(group):
+                members = [m for m in membership.members if m.node == node]
+                if not members and not any(t.node == node for t in group.target):
+                    continue
+                if any(m.node in self.cluster.lost_nodes for m in membership.members):
+                    return False
+                rest = [m.replica for m in membership.voters if m.node != node]
+                if len(membership.voters) < 3 or not membership.is_failover_quorum(rest):
+                    return False
+                if not membership.is_durable(rest):
+                    return False
+        return True
+
+    def _known_memberships(self, group: Group) -> list[Membership]:
+        """The reported one and each that stands in any running replica's log; and those on volumes that are down."""
+        known = [group.reported]
+        for machine in self.cluster.machines:
+            if machine.process is None:
+                continue
+            replica = machine.process.core.replicas.get(group.partition)
+            if replica is not None and replica.id in (m.replica for m in group.reported.members):
+                known.extend(membership for _, membership in replica.log.memberships[-2:])
+        return known
+
+
+def epoch_of(group: Group) -> Epoch:
+    return group.reported.epoch
+
+
+assert msgspec

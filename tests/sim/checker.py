@@ -1,0 +1,245 @@
+"""The invariants of the protocol page, checked after every step of every node, at the cost of what the step touched.
+
+Each check has a name, by which the table of planted bugs refers to it. It looks at the core's state, at the effects
+before they are carried out, at the own account of every volume (durable.py) and of every group (ledger.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keystead_core.ids import Boot, Epoch, Lsn, PartitionId, ReplicaId
+from keystead_core.log.entries import AppendEntry, LogEntry, RecoveredReplica, SnipEntry, StateEntry
+from keystead_core.log.record import Record
+from keystead_core.replication.effects import Apply, Effect, Persist, ReleaseLog, Seal, Send
+from keystead_core.replication.messages import Appended, Support
+from keystead_core.replication.replica import MASTER, Replica
+from tests.sim.durable import DurableLog, recovered_end, steps_of
+from tests.sim.ledger import Ledger
+from tests.sim.rows import Key, RowState, Value
+from tests.sim.violation import demand
+
+if TYPE_CHECKING:
+    from tests.sim.cluster import Cluster
+    from tests.sim.machine import Process, Volume
+
+
+class Seen:
+    """What the last look at a replica found."""
+
+    __slots__ = ("commit_lsn", "epoch", "master", "promised", "version")
+
+    def __init__(self) -> None:
+        self.commit_lsn: Lsn = 0
+        self.promised: Epoch = 0
+        self.version = 0
+        self.epoch: Epoch = 0
+        self.master = False
+
+
+class Checker:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.ledgers: dict[PartitionId, Ledger] = {}
+        self.names: dict[tuple[PartitionId, Epoch, Lsn], int] = {}
+        self.masters: dict[tuple[PartitionId, Epoch], tuple[ReplicaId, Boot]] = {}
+        self.promises: dict[tuple[PartitionId, Epoch, ReplicaId], tuple[ReplicaId, Boot]] = {}
+        self.told: dict[tuple[PartitionId, Key], Lsn] = {}
+        self.elections = 0
+
+    def ledger(self, partition: PartitionId) -> Ledger:
+        found = self.ledgers.get(partition)
+        if found is None:
+            found = self.ledgers[partition] = Ledger()
+        return found
+
+    # -- after each step ------------------------------------------------------------------------------------------
+
+    def after_step(self, process: Process, effects: list[Effect]) -> None:
+        for effect in effects:
+            kind = type(effect)
+            if kind is Persist:
+                self._on_persist(process, effect.entries)  # type: ignore[union-attr]
+        for replica in process.core.replicas.values():
+            seen = process.seen.get(replica.partition)
+            if seen is None:
+                seen = process.seen[replica.partition] = Seen()
+            if replica.role == MASTER and (not seen.master or seen.epoch != replica.epoch):
+                self._on_master(process, replica)
+            if replica.commit_lsn != seen.commit_lsn:
+                demand(replica.commit_lsn > seen.commit_lsn, "commit falls", replica)
+                self._on_commit(process, replica)
+                seen.commit_lsn = replica.commit_lsn
+            if replica.promised != seen.promised:
+                demand(replica.promised > seen.promised, "promise falls", replica)
+                seen.promised = replica.promised
+            seen.master, seen.epoch = replica.role == MASTER, replica.epoch
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                message = effect.message  # type: ignore[union-attr]
+                if type(message) is Appended:
+                    self._on_appended(process, message)
+                elif type(message) is Support:
+                    self._on_support(process, message)
+            elif kind is Apply:
+                self._demand_committed(effect.records[-1], effect.partition, "apply above the commit")  # type: ignore[union-attr]
+            elif kind is Seal:
+                self._demand_committed(effect.records[-1], effect.partition, "seal above the commit")  # type: ignore[union-attr]
+            elif kind is ReleaseLog:
+                last_lsn = self.ledger(effect.partition).last_lsn  # type: ignore[union-attr]
+                demand(effect.lsn <= last_lsn, "release above the commit", effect)  # type: ignore[union-attr]
+
+    def _demand_committed(self, record: Record, partition: PartitionId, check: str) -> None:
+        ledger = self.ledger(partition)
+        demand(record.lsn <= ledger.last_lsn, check, record)
+        demand(record.hash == ledger.hashes[record.lsn], check, record)
+
+    def _on_persist(self, process: Process, entries: list[LogEntry]) -> None:
+        """(partition, epoch, LSN) names one record for ever; a snip spares what is committed."""
+        names = self.names
+        for entry in entries:
+            kind = type(entry)
+            if kind is AppendEntry:
+                partition = entry.partition
+                for record in entry.records:  # type: ignore[union-attr]
+                    first = names.setdefault((partition, record.epoch, record.lsn), record.hash)
+                    demand(first == record.hash, "one name, two records", (partition, record))
+            elif kind is SnipEntry:
+                self._on_snip(process, entry)  # type: ignore[arg-type]
+
+    def _on_snip(self, process: Process, snip: SnipEntry) -> None:
+        ledger = self.ledger(snip.partition)
+        volume_log = process.volume.durable.get(snip.partition)
+        if snip.first_lsn > ledger.last_lsn or volume_log is None:
+            return
+        kills_committed = volume_log.hash_at(snip.first_lsn) == ledger.hashes[snip.first_lsn]
+        replica = process.core.replicas.get(snip.partition)
+        replaced = replica is None or replica.log.base.lsn >= snip.first_lsn
+        demand(not kills_committed or replaced, "snip past the commit", (process.name, snip))
+
+    def _on_master(self, process: Process, replica: Replica) -> None:
+        """At most one master an epoch; all that is committed is in its log."""
+        self.elections += 1
+        key = (replica.partition, replica.epoch)
+        me = (replica.id, process.boot)
+        demand(self.masters.setdefault(key, me) == me, "two masters in an epoch", (process.name, replica))
+        ledger = self.ledger(replica.partition)
+        held = replica.log.point_at(ledger.last_lsn)
+        complete = held is not None and held.hash == ledger.hashes[ledger.last_lsn]
+        demand(complete, "a new master lacks a committed record", (process.name, replica, ledger.last_lsn))
+
+    def _on_commit(self, process: Process, replica: Replica) -> None:
+        ledger = self.ledger(replica.partition)
+        lsn = replica.commit_lsn
+        if lsn > ledger.last_lsn:
+            self._enter(process, replica, ledger)
+        point = replica.log.point_at(lsn)
+        demand(point is not None, "commit beyond the log", (process.name, replica))
+        demand(point.hash == ledger.hashes[lsn], "committed logs differ", (process.name, replica))  # type: ignore[union-attr]
+        membership = replica.log.membership_at(lsn)
+        seen = process.seen[replica.partition]
+        if membership is not None:
+            demand(membership.version >= seen.version, "committed membership falls", (process.name, replica))
+            seen.version = membership.version
+
+    def _enter(self, process: Process, replica: Replica, ledger: Ledger) -> None:
+        """A master commits: the records are durable where they must be, and the last is of its own epoch."""
+        if replica.commit_lsn == 1 and replica.log.records:
+            ledger.enter(replica.log.records[0])  # The founding record: the same bytes at every founder.
+            return
+        for record in replica.log.range(ledger.last_lsn + 1, replica.commit_lsn):
+            demand(record.prev_hash == ledger.hashes[-1], "committed logs differ", (process.name, record))
+            ledger.enter(record)
+        # It may have stepped down in this very step: then it is known as the master of that epoch.
+        epoch = replica.epoch if replica.role == MASTER else process.seen[replica.partition].epoch
+        led = self.masters.get((replica.partition, epoch)) == (replica.id, process.boot)
+        demand(led, "committed without a master", (process.name, replica))
+        demand(ledger.epochs[-1] == epoch, "earlier epoch committed by counting", (process.name, replica))
+        for membership in replica.rules():
+            holders = self.cluster.holders(replica.partition, membership, ledger.last_lsn, ledger.hashes[-1])
+            demand(
+                membership.is_durable(holders),
+                "commit without a durable quorum",
+                (process.name, replica, membership, holders),
+            )
+
+    def _on_appended(self, process: Process, ack: Appended) -> None:
+        """An ack names only what is durable without a gap, and the same as the core believes to hold."""
+        log = process.volume.durable.get(ack.partition)
+        if log is None:
+            demand(ack.durable_lsn == 0, "ack before sync", (process.name, ack))
+            return
+        demand(ack.durable_lsn <= log.end, "ack before sync", (process.name, ack, log.end))
+        demand(not ack.counts or not (log.state and log.state.ineligible), "ineligible acks", (process.name, ack))
+
+    def _on_support(self, process: Process, support: Support) -> None:
+        log = process.volume.durable.get(support.partition)
+        durable = log is not None and log.state is not None and log.state.promised >= support.epoch
+        demand(durable, "support before the promise is durable", (process.name, support))
+        assert log is not None and log.state is not None
+        demand(support.last_lsn <= log.end, "support reports what is not durable", (process.name, support))
+        demand(not log.state.ineligible, "ineligible supports", (process.name, support))
+        key = (support.partition, support.epoch, support.replica)
+        candidate = (support.candidate, support.candidate_boot)
+        first = self.promises.setdefault(key, candidate)
+        demand(first == candidate, "one epoch promised twice", (process.name, support))
+
+    # -- rows and answers -----------------------------------------------------------------------------------------
+
+    def on_applied(self, process: Process, partition: PartitionId, state: RowState) -> None:
+        ledger = self.ledger(partition)
+        lsn = state.point.lsn
+        demand(lsn <= ledger.last_lsn, "rows above the commit", (process.name, partition, lsn))
+        demand(state.digest == ledger.digests[lsn], "rows differ from the log", (process.name, partition, lsn))
+
+    def on_put_answered(self, partition: PartitionId, key: Key, value: Value, lsn: Lsn, epoch: Epoch) -> None:
+        ledger = self.ledger(partition)
+        demand(lsn <= ledger.last_lsn, "answer before the commit", (partition, lsn))
+        demand(ledger.epochs[lsn] == epoch, "answer for another's record", (partition, lsn, epoch))
+        demand((lsn, value) in ledger.writes.get(key, []), "answer for another's record", (partition, lsn, value))
+        ledger.served_epoch = max(ledger.served_epoch, epoch)
+
+    def on_read_served(self, process: Process, partition: PartitionId, key: Key, state: RowState, floor: Lsn) -> None:
+        """A consistent read is served by the one master that answers: nobody later has told a client anything."""
+        ledger = self.ledger(partition)
+        replica = process.core.replicas[partition]
+        demand(ledger.served_epoch <= replica.epoch, "read outside the lease", (process.name, replica))
+        _, at = state.rows.get(key, (None, 0))
+        demand(at >= floor, "stale read", (process.name, replica, key, at, floor))
+
+    def on_eventual_read(self, process: Process, partition: PartitionId, key: Key, state: RowState) -> None:
+        """It shows the state at the LSN that it names, which is a committed one."""
+        ledger = self.ledger(partition)
+        value, at = state.rows.get(key, (None, 0))
+        expected = ledger.value_at(key, state.point.lsn)
+        demand((value, at) == expected, "eventual read of no state", (process.name, partition, key))
+
+    # -- restarts -------------------------------------------------------------------------------------------------
+
+    def on_recovered(self, volume: Volume, found: dict[PartitionId, RecoveredReplica]) -> None:
+        """What was synced is there; what was killed is not; what is more was at least written."""
+        pending = volume.pending
+        for partition, log in volume.durable.items():
+            replica = found.get(partition, RecoveredReplica(partition, None, [], 0, 0))
+            if replica.damaged or replica.damaged_unknown or partition in volume.damaged:
+                continue
+            end = recovered_end(replica)
+            possible = _possible_ends(log, [e for e in pending if e.partition == partition])
+            demand((end, replica.state) in possible, "recovery differs from what was synced",
+                   (volume.node_id, partition, end, replica.state, possible))  # fmt: skip
+
+
+def _possible_ends(log: DurableLog, pending: list[LogEntry]) -> list[tuple[tuple[Lsn, int], object]]:
+    """(end, state) after each part of what was not synced."""
+    log = log.copy()
+    possible: list[tuple[tuple[Lsn, int], object]] = [((log.end, log.end_hash), log.state)]
+    for entry in pending:
+        for step in steps_of(entry):
+            log.add(step)
+            possible.append(((log.end, log.end_hash), log.state))
+    if any(isinstance(entry, StateEntry) for entry in pending):
+        ends = [end for end, _ in possible]
+        states = [state for _, state in possible]
+        possible = [(end, state) for end in ends for state in states]
+    return possible

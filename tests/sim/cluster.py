@@ -1,0 +1,371 @@
+"""A whole run: machines, network, locks, catalog, clients and faults on one timeline, from one number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from keystead_core.ids import Lsn, Micros, NodeId, PartitionId, ReplicaId
+from keystead_core.replication import events as ev
+from keystead_core.replication.membership import Membership
+from tests.histories.operations import Operation
+from tests.histories.register import check_registers
+from tests.sim.catalog import Catalog
+from tests.sim.checker import Checker
+from tests.sim.clients import Client
+from tests.sim.locks import LockService
+from tests.sim.machine import Machine, Process, Volume
+from tests.sim.nemesis import Nemesis
+from tests.sim.network import Network
+from tests.sim.scenario import Fault, Scenario
+from tests.sim.timeline import Timeline
+from tests.sim.trace import Trace
+from tests.sim.violation import Violation, demand
+
+WALL_CLOCK_START = 1_700_000_000_000_000
+
+
+class Result(msgspec.Struct):
+    """What a run did. `failure`: '' or the violated check; `story`: what happened, for a person."""
+
+    seed: int
+    failure: str
+    story: str
+    events: int
+    trace_hash: str
+    faults: dict[str, int]
+    coverage: dict[str, int]
+    outcomes: dict[str, int]
+    elections: int
+    committed: int
+    virtual_micros: Micros
+
+
+class Cluster:
+    def __init__(self, scenario: Scenario, trace: Trace | None = None) -> None:
+        self.scenario = scenario
+        self.trace = trace or Trace(verbose=False)
+        self.timeline = Timeline()
+        self._streams = 0
+        self._values = 0
+        self._tokens = 0
+        self._nodes = 0
+        self.faults: Counter[str] = Counter()
+        self.coverage: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.history: list[Operation] = []
+        self.clients_stopped = False
+        self.lost_nodes: set[NodeId] = set()
+        self.clones: list[Process] = []
+        self.count = self._count
+        self.checker = Checker(self)
+        self.network = Network(self, self.random_for("network"))
+        self.locks = LockService()
+        self.random = self.random_for("cluster")
+        self.machines = [
+            Machine(index, f"z{index % scenario.zones}", Volume(self.new_node_id())) for index in range(scenario.nodes)
+        ]
+        self.by_node: dict[NodeId, Machine] = {m.volume.node_id: m for m in self.machines}
+        self.catalog = Catalog(self, self.random_for("catalog"))
+        self.nemesis = Nemesis(self)
+
+    # -- what the seed gives --------------------------------------------------------------------------------------
+
+    def random_for(self, purpose: str) -> Random:
+        """A stream of its own for each user, all from the seed."""
+        self._streams += 1
+        return Random(f"{self.scenario.seed}/{purpose}/{self._streams}")
+
+    def new_node_id(self) -> NodeId:
+        self._nodes += 1
+        return NodeId(f"{self._nodes:016x}")
+
+    def next_value(self) -> int:
+        self._values += 1
+        return self._values
+
+    def next_token(self) -> int:
+        self._tokens += 1
+        return self._tokens
+
+    def _count(self, fault: str) -> None:
+        self.faults[fault] += 1
+
+    def wall_clock(self, machine: Machine) -> Micros:
+        return WALL_CLOCK_START + self.timeline.now + machine.wall_jump
+
+    # -- processes and volumes ------------------------------------------------------------------------------------
+
+    def start(self, machine: Machine) -> None:
+        if machine.process is not None:
+            return
+        machine.trap = ""
+        machine.old_copy = machine.volume.copy()
+        machine.offset, machine.since = self.random.randrange(1, 1 << 40), self.timeline.now
+        machine.process = Process(self, machine)
+        machine.process.start()
+
+    def crash(self, machine: Machine, power: bool, down_for: Micros) -> None:
+        process = machine.process
+        if process is None:
+            return
+        self.count("C")
+        if self.trace.verbose:
+            self.trace.line(self.timeline.now, self.timeline.current, 0, process.name, f"CRASH power={power}")
+        if process.stop(power):
+            self.count("T")
+        machine.trap = ""
+        if not power or self.random.random() < 0.3:
+            for other in self.machines:
+                if other is not machine:
+                    self.reset_connection(machine.index, other.index)
+        self.timeline.after(down_for, self.start, machine)
+
+    def spring_trap(self, machine: Machine) -> None:
+        """The machine dies at the very moment that the trap waited for."""
+        self.crash(machine, power=True, down_for=self.scenario.settings.lease // 3)
+
+    def reset_connection(self, a: int, b: int) -> None:
+        for here, there in ((a, b), (b, a)):
+            process = self.machines[here].process
+            if process is not None and self.machines[there].volume.node_id in self.by_node:
+                lost = ev.PeerLost(self.machines[there].volume.node_id)
+                self.timeline.after(self.network.latency(), process.deliver, lost)
+
+    def renounce(self, machine: Machine) -> None:
+        """The process was told that its volume is old: it comes back as a new node."""
+        process = machine.process
+        assert process is not None
+        self.coverage["renounced"] += 1
+        process.stop(power=False)
+        if process.is_clone:
+            self.clones.remove(process)
+            return
+        self._forget(machine)
+        self.timeline.after(self.scenario.settings.lease // 4, self.start, machine)
+
+    def lose_volume(self, machine: Machine, down_for: Micros) -> None:
+        if machine.process is not None:
+            machine.process.stop(power=True)
+        self._forget(machine)
+        self.timeline.after(down_for, self.start, machine)
+
+    def _forget(self, machine: Machine) -> None:
+        """An empty volume always gets a new node id."""
+        old = machine.volume.node_id
+        self.by_node.pop(old, None)
+        self.lost_nodes.add(old)
+        machine.volume = Volume(self.new_node_id())
+        machine.old_copy = None
+        self.by_node[machine.volume.node_id] = machine
+
+    def roll_back(self, machine: Machine, down_for: Micros) -> None:
+        """The catalog, or any peer that saw the later start, refuses the node."""
+        assert machine.process is not None and machine.old_copy is not None
+        machine.process.stop(power=True)
+        self.lost_nodes.add(machine.volume.node_id)
+        machine.volume = machine.old_copy
+        self.timeline.after(down_for, self._start_rolled_back, machine)
+
+    def _start_rolled_back(self, machine: Machine) -> None:
+        if machine.process is not None:
+            return
+        self.start(machine)
+        process = machine.process
+        assert process is not None
+        self.timeline.after(self.scenario.settings.lease // 3, self._refuse_by_catalog, machine, process)
+
+    def _refuse_by_catalog(self, machine: Machine, process: Process) -> None:
+        """The catalog has seen the later start and says so within a lease."""
+        if machine.process is process and process.alive:
+            self.renounce(machine)
+        elif machine.volume is process.volume:
+            self._forget(machine)
+
+    def attach_twice(self, machine: Machine, lasts: Micros) -> None:
+        """A process on an old copy, under the same node id, reaches the others; they refuse it."""
+        assert machine.old_copy is not None
+        twin = Machine(machine.index, machine.zone, machine.old_copy.copy())
+        twin.offset, twin.since = self.random.randrange(1, 1 << 40), self.timeline.now
+        twin.volume.durable = {p: log.copy() for p, log in twin.volume.durable.items()}
+        clone = Process(self, twin)
+        clone.is_clone = True
+        twin.process = clone
+        self.clones.append(clone)
+        clone.start()
+        self.timeline.after(min(lasts, self.scenario.settings.lease // 2), self._end_clone, clone)
+
+    def _end_clone(self, clone: Process) -> None:
+        if clone.alive:
+            clone.stop(power=True)
+            self.clones.remove(clone)
+
+    def corrupt(self, machine: Machine, kind: str, fault: Fault) -> None:
+        """Damage on the disk; see disk.py."""
+
+    # -- what the checks ask --------------------------------------------------------------------------------------
+
+    def holders(self, partition: PartitionId, membership: Membership, lsn: Lsn, record_hash: int) -> list[ReplicaId]:
+        """The eligible voters on whose volumes the record is durable, with all before it."""
+        found = []
+        for member in membership.voters:
+            machine = self.by_node.get(member.node)
+            log = machine.volume.durable.get(partition) if machine else None
+            if log is None or log.state is None or log.state.replica != member.replica or log.state.ineligible:
+                continue
+            below_base = log.base.lsn >= lsn
+            if below_base or (log.end >= lsn and log.hash_at(lsn) == record_hash):
+                found.append(member.replica)
+        return found
+
+    # -- the run --------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        for number in range(self.scenario.partitions):
+            self.catalog.found(PartitionId(number + 1))
+        for machine in self.machines:
+            machine.rate_ppm = self.random.choice((0, self.scenario.settings.drift_ppm))
+            self.start(machine)
+        self.catalog.begin()
+        self.nemesis.begin()
+        for number in range(self.scenario.clients):
+            Client(self, f"c{number}", self.random_for("client")).begin()
+
+    def run(self, until: Micros | None = None) -> None:
+        """Raises Violation, or what the core raises."""
+        self.begin()
+        end = self.scenario.faults_end
+        self.timeline.run(min(end, until or end))
+        if until is not None and until <= end:
+            return
+        self.heal()
+        if self.scenario.live:
+            self.demand_progress()
+        else:
+            self.timeline.run(end + 2 * self.scenario.settings.lease)
+        self.check_history()
+
+    def heal(self) -> None:
+        """All faults end: everything runs and is connected."""
+        self.network.heal()
+        self.locks.away = False
+        for machine in self.machines:
+            machine.trap = ""
+            machine.sync_micros, machine.stalled_until, machine.is_full = 500, 0, False
+            if machine.process is None:
+                self.start(machine)
+            elif machine.process.paused:
+                machine.process.resume()
+            if machine.process is not None:
+                machine.process.deliver(ev.Resume())
+
+    def demand_progress(self) -> None:
+        """Within a bounded time each group serves, has reached its target, and all its logs are equal."""
+        lease = self.scenario.settings.lease
+        limit = self.timeline.now + 40 * lease
+        waits = self.unfinished()
+        while waits and self.timeline.now < limit:
+            self.timeline.run(self.timeline.now + lease // 2)
+            waits = self.unfinished()
+            for machine in self.machines:
+                if machine.process is not None and machine.process.core.maintaining:
+                    machine.process.deliver(ev.Resume())
+        demand(not waits, "no progress after healing", "; ".join(waits))
+        self.clients_stopped = True
+        self.timeline.run(self.timeline.now + 4 * lease)
+        apart = self.apart()
+        demand(not apart, "logs differ after healing", "; ".join(apart))
+
+    def unfinished(self) -> list[str]:
+        """What each group still lacks, in words."""
+        waits = []
+        for partition, group in self.catalog.groups.items():
+            serving = [
+                (machine.process, r)
+                for machine in self.machines
+                if machine.process is not None
+                for r in machine.process.core.replicas.values()
+                if r.partition == partition and r.mastership is not None and r.mastership.serving
+            ]
+            if not serving:
+                whys = [
+                    f"{m.process.name}: {r.why or r.unfit or r.role}"
+                    for m in self.machines
+                    if m.process and (r := m.process.core.replicas.get(partition))
+                ]
+                waits.append(f"p{partition} has no master ({' | '.join(whys)})")
+                continue
+            process, master = max(serving, key=lambda found: found[1].epoch)
+            refusal = process.core.read_refusal(partition, process.now)
+            if refusal:
+                waits.append(f"p{partition} serves no reads: {refusal}")
+            membership = master.membership
+            assert membership is not None
+            reached = {(m.replica, m.role) for m in membership.members}
+            wanted = {(t.replica, t.role) for t in group.target}
+            if reached != wanted and group.was_changed:
+                waits.append(f"p{partition} is {sorted(reached)}, wanted {sorted(wanted)}, why: {master.why}")
+        return waits
+
+    def apart(self) -> list[str]:
+        """Members whose log is not the master's, or whose rows are behind, when all is quiet."""
+        found = []
+        for partition in self.catalog.groups:
+            ledger = self.checker.ledger(partition)
+            for machine in self.machines:
+                replica = machine.process.core.replicas.get(partition) if machine.process else None
+                if replica is None or machine.process is None:
+                    continue
+                if replica.log.last_lsn != ledger.last_lsn or replica.commit_lsn != ledger.last_lsn:
+                    found.append(f"{machine.process.name} {replica!r}, committed {ledger.last_lsn}")
+                elif not replica.is_log_only and replica.applied_lsn != ledger.last_lsn:
+                    found.append(f"{machine.process.name} {replica!r} applied {replica.applied_lsn}")
+                elif replica.unfit:
+                    found.append(f"{machine.process.name} {replica!r} {replica.unfit}")
+        return found
+
+    def check_history(self) -> None:
+        verdict = check_registers(self.history)
+        demand(verdict.ok, "not linearizable", verdict.explanation)
+
+
+def simulate(
+    scenario: Scenario, until: Micros | None = None, echo: Callable[[str], None] | None = None, verbose: bool = False
+) -> Result:
+    """One run. Failures of any kind become a Result: a crash of the core is a failed seed."""
+    trace = Trace(verbose or echo is not None, echo)
+    cluster = Cluster(scenario, trace)
+    failure, story = "", ""
+    try:
+        cluster.run(until)
+    except Violation as violation:
+        failure, story = violation.check, violation.story
+    except AssertionError as error:
+        failure, story = "assertion in the core", _where(error)
+    except Exception as error:  # The outermost loop of a run: whatever the core raises is a finding.
+        failure, story = f"crash: {type(error).__name__}", _where(error)
+    checker = cluster.checker
+    return Result(
+        seed=scenario.seed,
+        failure=failure,
+        story=story,
+        events=cluster.timeline.executed,
+        trace_hash=trace.hash,
+        faults=dict(sorted(cluster.faults.items())),
+        coverage=dict(sorted(cluster.coverage.items())),
+        outcomes=dict(sorted(cluster.outcomes.items())),
+        elections=checker.elections,
+        committed=sum(ledger.last_lsn for ledger in checker.ledgers.values()),
+        virtual_micros=cluster.timeline.now,
+    )
+
+
+def _where(error: BaseException) -> str:
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    trail = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(frames))
+    return f"{error!r} in {trail}"

@@ -1,0 +1,125 @@
+"""What a seed decides before the run starts: the cluster's size, its settings, and the schedule of its faults.
+
+All of it is plain data drawn from one seeded generator, so that a schedule can be shrunk, printed and run again.
+"""
+
+from random import Random
+
+import msgspec
+
+from keystead_core.ids import MILLISECOND, SECOND
+from keystead_core.replication.settings import Settings
+
+FAULTS = "CPNAKDULBTMESRVX"
+"""One letter for each fault of the protocol page; a run counts how often each fired."""
+
+VOLUME_FAULTS = ("volume lost", "volume rolled back", "volume attached twice")
+
+WEIGHTS = {
+    "C": 5, "P": 3, "N": 5, "A": 3, "K": 2, "D": 2, "U": 2, "L": 2, "B": 2, "T": 3, "M": 1, "E": 1, "S": 3, "R": 7,
+    "V": 1, "X": 2, "volume lost": 2, "volume rolled back": 1, "volume attached twice": 1,
+}  # fmt: skip
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One fault: when, what, for how long (both in microseconds), and three numbers in [0, 1) that say the rest."""
+
+    at: int
+    kind: str
+    lasts: int
+    a: float
+    b: float
+    c: float
+
+    def __str__(self) -> str:
+        return f"{self.at / 1e6:8.3f}s {self.kind:<22} {self.lasts / 1e6:6.3f}s  {self.a:.3f} {self.b:.3f} {self.c:.3f}"
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """`durable_zones` is K and `write_quorum_min` W (0: a majority). `live`: progress is demanded after the faults
+    end at `faults_end`; else only safety is judged."""
+
+    seed: int
+    nodes: int
+    zones: int
+    partitions: int
+    replicas: int
+    log_only: bool
+    write_quorum_min: int
+    durable_zones: int
+    clients: int
+    keys: int
+    settings: Settings
+    faults_end: int
+    live: bool
+    faults: tuple[Fault, ...]
+
+    def with_faults(self, faults: tuple[Fault, ...]) -> "Scenario":
+        return msgspec.structs.replace(self, faults=faults)
+
+
+def draw(seed: int) -> Scenario:
+    random = Random(f"{seed}/scenario")
+    nodes = random.choice((3, 3, 4, 5, 5, 6, 7))
+    zones = random.randint(1, min(nodes, 4)) if random.random() < 0.4 else min(nodes, 3)
+    replicas = random.choice((1, 2, 3, 3, 3, 3, 3, 4, 5, 5))
+    replicas = min(replicas, nodes)
+    durable_zones = random.randint(1, max(1, min(zones, replicas // 2 + 1)))
+    write_quorum_min = random.randint(replicas // 2 + 1, replicas) if random.random() < 0.2 else 0
+    partitions = random.choice((1, 1, 1, 1, 1, 1, 2, 2, 3, 8))
+    settings = _settings(random)
+    faults_end = int(settings.lease * random.choice((6, 8, 10, 14)))
+    return Scenario(
+        seed=seed,
+        nodes=nodes,
+        zones=zones,
+        partitions=partitions,
+        replicas=replicas,
+        log_only=replicas >= 3 and random.random() < 0.2,
+        write_quorum_min=write_quorum_min,
+        durable_zones=durable_zones,
+        clients=random.randint(1, 4),
+        keys=random.choice((1, 2, 3, 5)),
+        settings=settings,
+        faults_end=faults_end,
+        live=random.random() < 0.35,
+        faults=_faults(random, settings, faults_end),
+    )
+
+
+def _settings(random: Random) -> Settings:
+    lease = random.choice((400, 600, 1000)) * MILLISECOND
+    return Settings(
+        lease=lease,
+        heartbeat=lease // 5,
+        drift_ppm=random.choice((20_000, 20_000, 150_000)),
+        gather_wait=random.choice((20, 50)) * MILLISECOND,
+        lock=random.choice(("preferred", "preferred", "required", "none")),
+        resend=lease * 2 // 5,
+        seal_bytes=random.choice((400, 1500, 6000, 1 << 20)),
+        append_bytes_max=random.choice((100, 600, 4000, 1 << 20)),
+        window_bytes=random.choice((300, 4000, 1 << 20)),
+        level_records=random.choice((1, 4, 64)),
+    )
+
+
+def _faults(random: Random, settings: Settings, faults_end: int) -> tuple[Fault, ...]:
+    """A swarm: each run leaves out some kinds of fault, so that the others meet more often."""
+    kinds = [kind for kind in WEIGHTS if random.random() < 0.55]
+    if not kinds or random.random() < 0.03:
+        return ()
+    weights = [WEIGHTS[kind] for kind in kinds]
+    every = settings.lease * random.choice((0.15, 0.25, 0.5, 1.0))
+    faults = []
+    at = settings.lease * random.random()
+    while at < faults_end - settings.lease:
+        lasts = settings.lease * random.choice((0.02, 0.3, 1.2, 3.0)) * (0.5 + random.random())
+        kind = random.choices(kinds, weights)[0]
+        faults.append(Fault(int(at), kind, int(lasts), random.random(), random.random(), random.random()))
+        at += every * (2 * random.random())
+        if random.random() < 0.15:
+            at -= every * 0.5 * random.random()
+    return tuple(faults)
+
+
+assert SECOND == 1_000_000 and len(FAULTS) == 16
