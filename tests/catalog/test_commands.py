@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystead_core.catalog.commands import (
@@ -55,6 +55,7 @@ def test_each_command_comes_back_and_keeps_its_number(number: int) -> None:
     assert msgspec.msgpack.decode(body)[0] == number
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(COMMANDS)), st.data())
 def test_mutated_commands_decode_or_raise_the_one_error(number: int, data: st.DataObject) -> None:
     body = bytearray(encode_command(COMMANDS[number]))

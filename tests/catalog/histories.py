@@ -1,0 +1,91 @@
+"""Random histories of catalog commands, valid and not, for the properties of the state machine."""
+
+from hypothesis import strategies as st
+
+from keystead_core.catalog.commands import (
+    Command,
+    CreateTable,
+    DeleteTable,
+    Fence,
+    GroupReport,
+    InitCluster,
+    LockRequest,
+    NodeLeft,
+    RegisterNode,
+    ReplicaSpec,
+    ReportGroups,
+    SetNodeState,
+    SetTarget,
+    TakeLocks,
+    UpdateSettings,
+    UpdateTable,
+)
+from keystead_core.cluster_map import ClusterSettings, ReplicaTarget
+from keystead_core.ids import PartitionId, ReplicaId
+from tests.catalog.cluster import CLUSTER, make_node, make_table
+
+NODES = st.integers(1, 7)
+NODE_IDS = NODES.map(lambda number: make_node(number).id)
+NAMES = st.sampled_from(["a", "b", "c"])
+PARTITIONS = st.integers(1, 12).map(PartitionId)
+FENCES = st.integers(0, 3)
+MANAGERS = st.sampled_from(["", "m"])
+TABLES = st.builds(
+    make_table,
+    NAMES,
+    partitions=st.integers(0, 4),
+    replicas=st.integers(0, 5),
+    durable_zones=st.integers(0, 3),
+    managed_by=MANAGERS,
+    deletion_protection=st.booleans(),
+    read_units=st.integers(0, 2),
+)
+MEMBERS = st.lists(
+    st.builds(ReplicaTarget, st.integers(1, 30).map(ReplicaId), NODE_IDS, st.just("zone-0"), st.just("voter")),
+    min_size=1,
+    max_size=3,
+)
+COMMANDS: st.SearchStrategy[Command] = st.one_of(
+    st.builds(RegisterNode, st.just(CLUSTER), st.builds(make_node, NODES, boot=st.integers(1, 3))),
+    st.builds(NodeLeft, NODE_IDS, FENCES, st.booleans()),
+    st.builds(SetNodeState, NODE_IDS, st.sampled_from(["active", "maintenance"]), FENCES),
+    st.builds(CreateTable, TABLES, st.binary(max_size=3), st.floats(0, 9)),
+    st.builds(UpdateTable, TABLES, MANAGERS),
+    st.builds(DeleteTable, NAMES, MANAGERS),
+    st.builds(
+        TakeLocks,
+        NODE_IDS,
+        st.integers(1, 3),
+        st.lists(st.builds(LockRequest, PARTITIONS, st.integers(0, 9)), max_size=3),
+    ),
+    st.builds(
+        ReportGroups,
+        st.lists(
+            st.builds(GroupReport, PARTITIONS, st.integers(1, 4), st.integers(1, 4), MEMBERS, NODE_IDS), max_size=4
+        ),
+    ),
+    st.builds(
+        SetTarget,
+        PARTITIONS,
+        st.lists(
+            st.builds(ReplicaSpec, NODE_IDS, st.sampled_from(["voter", "log-only", "learner"]), st.booleans()),
+            max_size=3,
+        ),
+        FENCES,
+    ),
+    st.builds(Fence, st.sampled_from(["x", "y"]), st.integers(0, 2)),
+    st.builds(
+        UpdateSettings, st.builds(ClusterSettings, replicas=st.integers(1, 3), peers_max=st.integers(1, 4)), FENCES
+    ),
+)
+FOUNDERS = [ReplicaTarget(ReplicaId(n), make_node(n).id, make_node(n).zone, "voter") for n in (1, 2, 3)]
+HISTORIES: st.SearchStrategy[list[Command]] = st.builds(
+    lambda nodes, rest: [
+        InitCluster(CLUSTER, FOUNDERS),
+        *(RegisterNode(CLUSTER, make_node(number)) for number in range(1, nodes + 1)),
+        Fence("x", 0),
+        *rest,
+    ],
+    st.integers(0, 6),
+    st.lists(COMMANDS, max_size=25),
+)
