@@ -304,7 +304,8 @@ def on_timer(r: Replica, now: Micros) -> None:
             _request(r)
         _evaluate(r)
     if r.candidacy is c:
-        r.wake(min(c.phase_ends, c.resend_at, c.closes_at if c.closes_at > now else NEVER))
+        resend_at = c.resend_at if c.phase == "gather" else NEVER
+        r.wake(min(c.phase_ends, resend_at, c.closes_at if c.closes_at > now else NEVER))
 
 
 def _probe_ended(r: Replica) -> None:
