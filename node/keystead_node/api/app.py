@@ -14,7 +14,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -26,11 +26,12 @@ from keystead_node.api.backend import Backend
 from keystead_node.api.context import Context
 from keystead_node.api.errors import ApiError, InternalServerError, UnknownOperation, ValidationException
 from keystead_node.api.request_types import parse_body
+from keystead_node.api.responses import Answer
 from keystead_node.api.service_model import TARGET_PREFIX, service_model
 
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
 MetricsHook = Callable[[str, str, float], None]
 """Called after each operation with its name, the error's kind or "", and the seconds it took."""
 
@@ -51,7 +52,7 @@ def make_handler(
     context = Context(backend)
     request_ids = _request_ids()
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> Answer:
         headers = request.headers
         content_type = headers.get("Content-Type", "")
         if request.method != "POST" or (content_type != _AMZ_JSON and not _is_json(content_type, request)):
@@ -59,7 +60,7 @@ def make_handler(
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return web.Response(status=413, headers={"x-amzn-RequestId": next(request_ids)})
+            return _answer(413, "", next(request_ids), b"")
         started = time.perf_counter()
         status = 200
         error_kind = ""
@@ -81,15 +82,8 @@ def make_handler(
             answer, status, error_kind = failure.body(), failure.status, failure.kind
         if metrics_hook is not None:
             metrics_hook(operation, error_kind, time.perf_counter() - started)
-        return web.Response(
-            body=answer,
-            status=status,
-            headers={
-                "Content-Type": content_type if content_type == _AMZ_JSON else _PLAIN_JSON,
-                "x-amzn-RequestId": next(request_ids),
-                "x-amz-crc32": str(zlib.crc32(answer)),
-            },
-        )
+        answer_type = _AMZ_JSON if content_type == _AMZ_JSON else _PLAIN_JSON
+        return _answer(status, f"Content-Type: {answer_type}\r\n", next(request_ids), answer)
 
     return handle
 
@@ -102,7 +96,8 @@ def make_server(handler: Handler, **options: Any) -> web.Server:
             message, payload, protocol, writer, task, protocol._loop, client_max_size=REQUEST_BYTES_MAX
         )
 
-    return web.Server(handler, request_factory=make_request, access_log=None, **options)
+    answers_like_a_response = cast(Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], handler)
+    return web.Server(answers_like_a_response, request_factory=make_request, access_log=None, **options)
 
 
 async def _unknown_operation(_context: Context, body: bytes) -> bytes:
@@ -119,17 +114,17 @@ def _is_json(content_type: str, request: web.BaseRequest) -> bool:
     return not request.can_read_body
 
 
-def _page(request: web.BaseRequest, request_id: str) -> web.Response:
+def _page(request: web.BaseRequest, request_id: str) -> Answer:
     if request.method == "GET":
         text = f"healthy: {request.headers.get('Host', 'keystead')} ".encode()
         status = 200
     else:
         text, status = _UNKNOWN_PAGE, 404
-    return web.Response(
-        body=text,
-        status=status,
-        headers={"x-amzn-RequestId": request_id, "x-amz-crc32": str(zlib.crc32(text))},
-    )
+    return _answer(status, "", request_id, text)
+
+
+def _answer(status: int, headers: str, request_id: str, body: bytes) -> Answer:
+    return Answer(status, f"{headers}x-amzn-RequestId: {request_id}\r\nx-amz-crc32: {zlib.crc32(body)}\r\n", body)
 
 
 def _signed_request(request: web.BaseRequest, body: bytes) -> SignedRequest:
