@@ -55,9 +55,9 @@ def plan_moves(
                 if by_zone and site_of[source].zone != site_of[to].zone:
                     continue
                 if moves_max and len(work.moves) >= moves_max:
-                    return work.moves
+                    return work.moves[:moves_max]
                 work.take(source, to, goals, strict)
-    return work.moves
+    return work.moves[: moves_max or None]
 
 
 def _rehearse(
