@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from keystead_node.storage.disk import write_new_file
-from keystead_node.storage.faults import FileIo
+from keystead_node.storage.faults import FileIo, file_io
 
 
 class DirectoryStore:
@@ -13,9 +13,9 @@ class DirectoryStore:
     Raises DiskFull where a segment does not fit (nothing of it stays), DiskFailed where the disk fails.
     """
 
-    def __init__(self, path: Path, io: FileIo, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, io: FileIo | None = None, *, read_only: bool = False) -> None:
         self._path = path
-        self._io = io
+        self._io = io or file_io()
         if not read_only and path.exists():
             for left_over in path.glob("*.tmp"):
                 left_over.unlink()

@@ -82,10 +82,10 @@ class FileIo:
         finally:
             os.close(fd)
 
-    def free_bytes(self, path: Path) -> int:
-        """What the file system has left for us."""
+    def space_bytes(self, path: Path) -> tuple[int, int]:
+        """(size of the file system, what is left of it for us)."""
         stat = os.statvfs(path)
-        return stat.f_bavail * stat.f_frsize
+        return stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize
 
 
 class FaultyIo(FileIo):
@@ -137,8 +137,9 @@ class FaultyIo(FileIo):
             raise DiskFailed(f"fsync of directory {path} failed: injected")
         super().sync_directory(path)
 
-    def free_bytes(self, path: Path) -> int:
-        return 0 if self._due(path).enospc else super().free_bytes(path)
+    def space_bytes(self, path: Path) -> tuple[int, int]:
+        total, free = super().space_bytes(path)
+        return total, 0 if self._due(path).enospc else free
 
 
 def failure(what: str, path: Path, error: OSError) -> DiskFailed | DiskFull:

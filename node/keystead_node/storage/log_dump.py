@@ -24,7 +24,7 @@ from keystead_node.storage.batch_reader import BatchReader
 from keystead_node.storage.block import BlockError
 from keystead_node.storage.cold_log import ColdLog, SegmentDamaged
 from keystead_node.storage.cold_store import DirectoryStore
-from keystead_node.storage.disk import FileDisk, partitions_of, read_identity
+from keystead_node.storage.disk import HOT_LOG, FileDisk, partitions_of, read_identity
 from keystead_node.storage.faults import DiskFailed, FileIo
 from keystead_node.storage.hot_log import node_number
 from keystead_node.storage.recovery import Recovery, Scan, recover
@@ -107,10 +107,10 @@ def dump(data: Path, partition: PartitionId | None = None) -> Dump:
     batches: list[DumpedBatch] = []
     recovered: dict[PartitionId, DumpedPartition] = {}
     try:
-        disk = FileDisk(data / "hot.log", FileIo(), read_only=True)
+        disk = FileDisk.open_read_only(data / HOT_LOG)
         try:
-            batches = _dump_batches(disk, node_number(identity.node), partition, damages)
-            recovered = _dump_replicas(disk, data, identity.node, partition, damages)
+            batches = _dump_batches(disk, node_number(identity.node_id), partition, damages)
+            recovered = _dump_replicas(disk, data, identity.node_id, partition, damages)
         finally:
             disk.close()
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def dump(data: Path, partition: PartitionId | None = None) -> Dump:
         entry = recovered.setdefault(each, DumpedPartition(each, None, 0, [], []))
         entry.cold = cold.get(each) or _dump_cold(data, each, damages)
     return Dump(
-        identity.node,
+        identity.node_id,
         identity.cluster,
         identity.boot,
         batches,
@@ -132,7 +132,7 @@ def dump(data: Path, partition: PartitionId | None = None) -> Dump:
 
 def _cold_log(data: Path, partition: PartitionId) -> tuple[DirectoryStore, ColdLog]:
     store = DirectoryStore(data / "partitions" / str(partition) / "cold", FileIo(), read_only=True)
-    return store, ColdLog(store)
+    return store, ColdLog(store, partition)
 
 
 def _dump_cold(data: Path, partition: PartitionId, damages: list[str]) -> list[DumpedSegment]:

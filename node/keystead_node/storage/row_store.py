@@ -1,7 +1,7 @@
 """The rows of one replica: a RocksDB database, without a WAL of its own, because the partition's log is one.
 
     key "r" + row key      a row
-    key "m" + name         what the store keeps about itself; "mapplied" is the LSN applied to the rows (u64, big-endian)
+    key "m" + name         what the store keeps about itself; "mapplied" is the LSN applied (u64, big-endian)
 
 Each `apply` writes rows and `applied_lsn` in one WriteBatch of the one column family, so that a crash at any moment
 leaves the rows exactly as of the LSN that is found with them: less than was applied, never a mixture.
@@ -15,7 +15,8 @@ import resource
 import shutil
 import struct
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,21 +39,16 @@ class RowStoreDamaged(Exception):
 
 
 class RowBudget(msgspec.Struct, frozen=True):
-    """What all databases of a node share, in bytes, and the write buffer of each."""
+    """What all databases of a node share, the write buffer of each, and how far one may lag before it is flushed."""
 
     cache_bytes: int = 128 << 20
     write_buffers_bytes: int = 64 << 20
     write_buffer_bytes: int = 4 << 20
     arena_block_bytes: int = 64 << 10
+    lag_bytes: int = 2 << 20
+    lag_seconds: float = 10.0
     background_jobs: int = 2
     max_databases: int = 1024
-
-
-class Scan(msgspec.Struct):
-    """Rows in key order, and the key at which to go on; None at the end."""
-
-    rows: list[tuple[bytes, bytes]]
-    next_key: bytes | None
 
 
 class RowStore:
@@ -65,11 +61,12 @@ class RowStore:
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(path, error) from error
         write = rocksdict.WriteOptions()
-        write.disable_wal(True)
+        write.disable_wal = True
         self._db.set_write_options(write)
         self._applied = self._read_applied()
         self._durable_applied = self._applied
         self._unflushed_bytes = 0
+        self.lagging_since = 0.0
 
     @property
     def applied_lsn(self) -> Lsn:
@@ -86,21 +83,27 @@ class RowStore:
         """Bytes applied since the last flush that was asked for."""
         return self._unflushed_bytes
 
-    def apply(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes], applied_lsn: Lsn) -> None:
-        """Puts and deletes rows and raises `applied_lsn`, all or nothing. Raises DiskFailed or DiskFull."""
+    def apply(self, changes: Sequence[tuple[bytes, bytes | None]], applied_lsn: Lsn) -> None:
+        """Puts rows, deletes those whose value is None, and raises `applied_lsn`, all or nothing.
+
+        Raises DiskFailed or DiskFull.
+        """
         assert applied_lsn >= self._applied, f"applied_lsn would fall from {self._applied} to {applied_lsn}"
         batch = rocksdict.WriteBatch(raw_mode=True)
         size = 0
-        for key, value in puts:
-            batch.put(ROW + key, value)
-            size += len(key) + len(value)
-        for key in deletes:
-            batch.delete(ROW + key)
-            size += len(key)
+        for key, value in changes:
+            if value is None:
+                batch.delete(ROW + key)
+                size += len(key)
+            else:
+                batch.put(ROW + key, value)
+                size += len(key) + len(value)
         batch.put(_APPLIED, _LSN.pack(applied_lsn))
+        if not self._unflushed_bytes:
+            self.lagging_since = time.monotonic()
         self._write(batch)
         self._applied = applied_lsn
-        self._unflushed_bytes += size
+        self._unflushed_bytes += size + len(_APPLIED)
 
     def clear(self, low: bytes, high: bytes | None, applied_lsn: Lsn) -> None:
         """Deletes all rows in [low, high) in the same way."""
@@ -126,22 +129,34 @@ class RowStore:
             raise failure_of(self.path, error) from error
         return values
 
-    def scan(self, low: bytes, high: bytes | None, limit_bytes: int, limit_rows: int = 1 << 30) -> Scan:
-        """Rows in [low, high), at least one, until keys and values reach `limit_bytes` or `limit_rows`."""
-        end = _ROWS_END if high is None else ROW + high
+    def scan(
+        self, low: bytes, high: bytes | None, max_rows: int, max_bytes: int
+    ) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Rows in [low, high) in key order, and whether there are more.
+
+        At least one, then until `max_rows` or until keys and values reach `max_bytes`.
+        """
         rows: list[tuple[bytes, bytes]] = []
         size = 0
+        for key, value in self._rows_from(low, high):
+            if rows and (size >= max_bytes or len(rows) >= max_rows):
+                return rows, True
+            rows.append((key, value))
+            size += len(key) + len(value)
+        return rows, False
+
+    def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every row, in key order."""
+        return self._rows_from(b"", None)
+
+    def _rows_from(self, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        options = rocksdict.ReadOptions()
+        options.set_iterate_upper_bound(_ROWS_END if high is None else ROW + high)
         try:
-            for key, value in self._db.items(from_key=ROW + low):
-                if key >= end:
-                    return Scan(rows, None)
-                if rows and (size >= limit_bytes or len(rows) >= limit_rows):
-                    return Scan(rows, key[1:])
-                rows.append((key[1:], value))
-                size += len(key) + len(value)
+            for key, value in self._db.items(from_key=ROW + low, read_opt=options):
+                yield key[1:], value
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(self.path, error) from error
-        return Scan(rows, None)
 
     def get_meta(self, name: bytes) -> bytes | None:
         value: bytes | None = self._db.get(META + name)
@@ -156,13 +171,14 @@ class RowStore:
 
     def flush(self) -> Lsn:
         """Makes what is applied durable and returns up to where. Call it in a thread."""
-        applied, size = self._applied, self._unflushed_bytes
+        applied, size, now = self._applied, self._unflushed_bytes, time.monotonic()
         try:
             self._db.flush(wait=True)
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(self.path, error) from error
         self._durable_applied = max(self._durable_applied, applied)
         self._unflushed_bytes -= size
+        self.lagging_since = now
         return applied
 
     def checkpoint(self, path: Path) -> Lsn:
@@ -174,8 +190,17 @@ class RowStore:
             raise failure_of(path, error) from error
         return applied
 
-    def size_bytes(self) -> int:
-        """An estimate of the live rows, memtables included."""
+    def is_lagging(self, now: float, budget: RowBudget) -> bool:
+        """Whether what is applied should be made durable soon, so that the log can let go of it."""
+        if self._durable_applied >= self._applied:
+            return False
+        return self._unflushed_bytes >= budget.lag_bytes or now - self.lagging_since >= budget.lag_seconds
+
+    def approximate_rows(self) -> int:
+        return int(self._db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+    def approximate_bytes(self) -> int:
+        """Of the live rows, memtables included."""
         files = self._db.property_int_value("rocksdb.estimate-live-data-size") or 0
         memory = self._db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
         return int(files) + int(memory)
@@ -241,6 +266,15 @@ class RowStores:
     def close_all(self) -> None:
         for partition in list(self._open):
             self.close(partition)
+
+    def flush_lagging(self, count_max: int) -> int:
+        """Flushes databases that lag by bytes or by age, the oldest first, at most so many. For a thread."""
+        now = time.monotonic()
+        lagging = [store for store in self.opened().values() if store.is_lagging(now, self.budget)]
+        lagging.sort(key=lambda store: store.lagging_since)
+        for store in lagging[:count_max]:
+            store.flush()
+        return min(len(lagging), count_max)
 
     def install(self, partition: PartitionId, copy: Path) -> None:
         """Replaces the store by a verified physical copy, which is moved; a crash in between leaves no store."""
