@@ -196,6 +196,11 @@ class Cluster:
         """kill -9; the supervisor starts the node again."""
         self.send_signal(name, signal.SIGKILL)
 
+    def kill_and_wait_for_restart(self, name: str) -> None:
+        pid = self.pid(name)
+        self.kill(name)
+        self.wait_until(f"{name} is started again", lambda: self.pid(name) != pid, 30)
+
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """SIGSTOP for as long as the block runs."""

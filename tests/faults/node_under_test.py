@@ -42,7 +42,7 @@ def _dial_through(links: str, name: str) -> None:
     def dial_the_proxies(peers: Peers, addresses: list[str]) -> None:
         dial(peers, [way_to(address) for address in addresses])
 
-    Peers.dial = dial_the_proxies  # type: ignore[method-assign]
+    Peers.dial = dial_the_proxies  # type: ignore[assignment,method-assign]
 
 
 if __name__ == "__main__":
