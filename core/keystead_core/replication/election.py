@@ -149,6 +149,11 @@ def _promise_self(r: Replica) -> None:
     wait_for_own_promise(r)
 
 
+def own_promise_is_durable(r: Replica) -> bool:
+    """An earlier sync of this replica's records does not cover the promise that was written behind them."""
+    return r.state_is_durable
+
+
 def wait_for_own_promise(r: Replica) -> None:
     """The promise to oneself is durable before anybody is asked."""
     r.node.after_sync(r)
@@ -283,7 +288,8 @@ def on_log_synced(r: Replica) -> None:
     c = r.candidacy
     assert c is not None
     if c.phase == "promise":
-        on_own_promise_synced(r)
+        if own_promise_is_durable(r):
+            on_own_promise_synced(r)
     else:
         _evaluate(r)
 

@@ -136,9 +136,8 @@ def may_leave(r: Replica) -> bool:
 
 
 def leave(r: Replica) -> None:
-    r.ineligible = ""
     r.leaving_at = NEVER
-    r.persist_state()
+    r.count_again()
     r.node.recheck_grants(r)
     r.node.emit_after_sync(EligibilityChanged(r.partition, "", ""))
     r.node.after_sync(r)

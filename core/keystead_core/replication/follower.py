@@ -160,8 +160,7 @@ def heal(r: Replica, epoch: Epoch) -> None:
         return  # Its promises are in doubt: only a new replica id helps.
     r.damage = None
     if r.ineligible == COPIED:
-        r.ineligible = ""
-        r.persist_state()
+        r.count_again()
     r.node.recheck_grants(r)
 
 

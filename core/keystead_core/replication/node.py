@@ -73,7 +73,7 @@ class Node:
         self._effects: list[Effect] = []
         self._entries: list[LogEntry] = []
         self._sequence = 0
-        self._synced = 0
+        self.synced = 0
         self._touched: dict[PartitionId, None] = {}
         self._waiting: list[Effect] = []
         self._after: deque[tuple[int, list[PartitionId], list[Effect]]] = deque()
@@ -565,8 +565,8 @@ class Node:
         self.persist(SnipEntry(r.partition, first_lsn, r.promised))
 
     def _on_synced(self, sequence: int) -> None:
-        assert self._synced <= sequence <= self._sequence, (self._synced, sequence, self._sequence)
-        self._synced = sequence
+        assert self.synced <= sequence <= self._sequence, (self.synced, sequence, self._sequence)
+        self.synced = sequence
         while self._after and self._after[0][0] <= sequence:
             _, touched, waiting = self._after.popleft()
             for partition in touched:
@@ -577,7 +577,10 @@ class Node:
         r = self.replicas.get(partition)
         if r is None:
             return
-        r.log.on_synced(self._synced)
+        r.log.on_synced(self.synced)
+        if 0 < r.counts_from <= self.synced:
+            r.counts_from = 0
+            self.recheck_grants(r)
         match r.role:
             case "master":
                 master.advance(r)
@@ -598,7 +601,7 @@ class Node:
         if self._touched or self._waiting:
             self._after.append((self._sequence, list(self._touched), self._waiting))
             self._touched, self._waiting = {}, []
-            if self._sequence == self._synced:
+            if self._sequence == self.synced:
                 self._on_synced(self._sequence)
                 return self._finish()
         effects, self._effects = self._effects, []

@@ -113,11 +113,11 @@ class Replica:
     """One replica of one group on this node."""
 
     __slots__ = (
-        "applied_lsn", "apply_sent_lsn", "candidacy", "commit_lsn", "damage", "election_at", "epoch",
+        "applied_lsn", "apply_sent_lsn", "candidacy", "commit_lsn", "counts_from", "damage", "election_at", "epoch",
         "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
         "lock_asked_at", "lock_counter", "log", "master", "master_boot", "mastership", "matched_lsn", "node",
         "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
-        "sealed", "sealed_membership", "sealing", "staged", "target", "target_rules", "wake_at", "why",
+        "sealed", "sealed_membership", "sealing", "staged", "state_sequence", "target", "target_rules", "wake_at", "why",
     )  # fmt: skip
 
     def __init__(self, node: Node, partition: PartitionId, replica: ReplicaId, log: ReplicaLog) -> None:
@@ -133,6 +133,8 @@ class Replica:
         self.epoch_seen: Epoch = 0
         self.resigned_epoch: Epoch = 0
         self.ineligible = ""
+        self.counts_from = 0  # Persist sequences: of the return from ineligibility, and of the last state.
+        self.state_sequence = 0
         self.commit_lsn: Lsn = 0
         self.applied_lsn: Lsn = 0
         self.apply_sent_lsn: Lsn = 0
@@ -205,6 +207,8 @@ class Replica:
         """Why this replica may not ack, grant, support or stand; '' where it may."""
         if self.ineligible:
             return self.ineligible
+        if self.counts_from > self.node.synced:
+            return "its return is not durable yet"
         return DAMAGED if self.damage else ""
 
     # -- what survives --------------------------------------------------------------------------------------------
@@ -226,7 +230,18 @@ class Replica:
         )
 
     def persist_state(self) -> int:
-        return self.node.persist(StateEntry(self.partition, self.state()))
+        """Returns the sequence number after which the state is durable."""
+        self.state_sequence = self.node.persist(StateEntry(self.partition, self.state()))
+        return self.state_sequence
+
+    @property
+    def state_is_durable(self) -> bool:
+        return self.state_sequence <= self.node.synced
+
+    def count_again(self) -> None:
+        """No longer ineligible; it acks, grants and supports only once that is durable."""
+        self.ineligible = ""
+        self.counts_from = self.persist_state()
 
     def promise(self, epoch: Epoch, to: ReplicaId, boot: Boot) -> int:
         """Promises `epoch` to a candidate and persists it; returns the sequence after which it is durable."""
