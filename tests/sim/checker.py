@@ -12,7 +12,7 @@ from keystead_core.ids import Boot, Epoch, Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import AppendEntry, LogEntry, RecoveredReplica, SnipEntry, StateEntry
 from keystead_core.log.record import Record
 from keystead_core.replication.effects import Apply, Effect, Persist, ReleaseLog, Seal, Send
-from keystead_core.replication.messages import Appended, Support
+from keystead_core.replication.messages import Appended, Support, SupportRequest
 from keystead_core.replication.replica import MASTER, Replica
 from tests.sim.durable import DurableLog, recovered_end, steps_of
 from tests.sim.ledger import Ledger
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 class Seen:
     """What the last look at a replica found."""
 
-    __slots__ = ("commit_lsn", "epoch", "master", "promised", "version")
+    __slots__ = ("commit_lsn", "epoch", "master", "promised", "replica", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, replica: ReplicaId) -> None:
+        self.replica = replica
         self.commit_lsn: Lsn = 0
         self.promised: Epoch = 0
         self.version = 0
@@ -62,8 +63,8 @@ class Checker:
                 self._on_persist(process, effect.entries)  # type: ignore[union-attr]
         for replica in process.core.replicas.values():
             seen = process.seen.get(replica.partition)
-            if seen is None:
-                seen = process.seen[replica.partition] = Seen()
+            if seen is None or seen.replica != replica.id:
+                seen = process.seen[replica.partition] = Seen(replica.id)
             if replica.role == MASTER and (not seen.master or seen.epoch != replica.epoch):
                 self._on_master(process, replica)
             if replica.commit_lsn != seen.commit_lsn:
@@ -82,6 +83,8 @@ class Checker:
                     self._on_appended(process, message)
                 elif type(message) is Support:
                     self._on_support(process, message)
+                elif type(message) is SupportRequest:
+                    self._on_support_request(process, message)
             elif kind is Apply:
                 self._demand_committed(effect.records[-1], effect.partition, "apply above the commit")  # type: ignore[union-attr]
             elif kind is Seal:
@@ -184,6 +187,11 @@ class Checker:
         candidate = (support.candidate, support.candidate_boot)
         first = self.promises.setdefault(key, candidate)
         demand(first == candidate, "one epoch promised twice", (process.name, support))
+
+    def _on_support_request(self, process: Process, request: SupportRequest) -> None:
+        log = process.volume.durable.get(request.partition)
+        durable = log is not None and log.state is not None and log.state.promised >= request.epoch
+        demand(durable, "asked before the own promise is durable", (process.name, request))
 
     # -- rows and answers -----------------------------------------------------------------------------------------
 
