@@ -143,6 +143,9 @@ def found_group(
         members=places,
         write_quorum=write_quorum,
         durable_zones=durable_zones,
+        founding_write_quorum=write_quorum if write_quorum > len(members) // 2 + 1 else 0,
+        founding_durable_zones=durable_zones,
+        founding_lease_ms=meta.settings.lease_ms,
     )
     assert table != CATALOG_TABLE
     meta.next_partition += 1

@@ -94,7 +94,7 @@ def plan_repairs(
     targets, more = _plan_targets(cluster_map, trouble, rule, fence)
     commands += targets
     reasons += more
-    commands += _leave_when_empty(cluster_map, trouble.leaving, fence)
+    commands += _leave_when_empty(cluster_map, trouble.leaving, targets, fence)
     return RepairPlan(commands, reasons)
 
 
@@ -170,7 +170,7 @@ def _placement_rule(cluster_map: ClusterMap) -> PlacementRule:
 
 def _plan_targets(
     cluster_map: ClusterMap, trouble: _Trouble, rule: RepairRule, fence: int
-) -> tuple[list[Command], list[Reason]]:
+) -> tuple[list[SetTarget], list[Reason]]:
     """One SetTarget for each group that needs one, within the limit of moves."""
     entries = sorted(cluster_map.partitions.values(), key=lambda entry: entry.id)
     due = [entry for entry in entries if _needs_look(cluster_map, entry, trouble)]
@@ -178,7 +178,7 @@ def _plan_targets(
         return [], []
     ledger, placement = ledger_of(entries), _placement_rule(cluster_map)
     moving = sum(is_moving(entry) for entry in entries)
-    commands: list[Command] = []
+    commands: list[SetTarget] = []
     stuck = held_back = 0
     for entry in due:
         target = _target(entry, wanted_voters(cluster_map, entry), trouble, ledger, placement)
@@ -231,7 +231,7 @@ def _target(
     held = logs if trouble.absent else []
     members = {place.node for place in entry.members}
     spare = [node for node in trouble.free if node not in members and node not in stay]
-    sites = [trouble.sites[node] for node in (*stay, *spare)]
+    sites = [trouble.sites[node] for node in (*stay, *held, *spare)]
     target: list[ReplicaSpec] | None
     if len(stay) + len(held) == wanted:
         absent = [node for node in stay if node in trouble.absent]
@@ -261,17 +261,25 @@ def _fill(
     rule: PlacementRule,
 ) -> list[ReplicaSpec] | None:
     """Voters on new sites for the open seats; a seat that finds none keeps what it has, as far as that exists."""
-    seats = wanted - len(held)
-    target = fill_seats(_voters(stay), seats, sites, ledger, rule)
-    if len(target) == len(stay):
-        return target if _may_shrink(entry, wanted, stay, trouble) else None
-    rest = [*_log_only(logs)] if not held else []
+    kept = [*_voters(stay), *_log_only(held)]
+    target = fill_seats(kept, wanted, sites, ledger, rule)
+    if _may_shrink(entry, wanted, [spec.node for spec in target if spec.role == "voter"], trouble):
+        return target
+    if len(target) == len(kept):
+        return None
+    rest = [] if held else _log_only(logs)
     rest += [
         ReplicaSpec(place.node, place.role)
         for place in entry.target
         if not trouble.holds(place.node) and place.node not in trouble.gone
     ]
-    return [*target, *rest[: max(0, seats - len(target))], *_log_only(held)]
+    fates = {trouble.sites[spec.node].fate for spec in target}
+    for spec in rest:
+        fate = trouble.sites[spec.node].fate
+        if len(target) < wanted and fate not in fates:
+            target.append(spec)
+            fates.add(fate)
+    return target
 
 
 def _may_shrink(entry: PartitionEntry, wanted: int, stay: list[NodeId], trouble: _Trouble) -> bool:
@@ -301,14 +309,15 @@ def _log_only(nodes: list[NodeId]) -> list[ReplicaSpec]:
     return [ReplicaSpec(node, "log-only") for node in nodes]
 
 
-def _leave_when_empty(cluster_map: ClusterMap, leaving: set[NodeId], fence: int) -> list[Command]:
-    """Marks the nodes that are to go and hold nothing any more."""
+def _leave_when_empty(
+    cluster_map: ClusterMap, leaving: set[NodeId], targets: list[SetTarget], fence: int
+) -> list[Command]:
+    """Marks the nodes that are to go and hold nothing any more, once the new targets are set."""
     if not leaving:
         return []
-    busy = {
-        place.node
-        for entry in cluster_map.partitions.values()
-        for place in (*entry.target, *entry.members)
-        if place.node in leaving
-    }
+    planned = {command.partition: [spec.node for spec in command.target] for command in targets}
+    busy: set[NodeId] = set()
+    for entry in cluster_map.partitions.values():
+        busy.update(planned.get(entry.id) or [place.node for place in entry.target])
+        busy.update(place.node for place in entry.members)
     return [NodeLeft(node, fence, only_if_empty=True) for node in sorted(leaving - busy)]
