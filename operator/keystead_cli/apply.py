@@ -93,27 +93,27 @@ def _check_references(documents: list[Document], store: ObjectStore) -> None:
 async def _wait(opened: OpenCluster, tables: list[Document], applied_at: float, timeout_seconds: float) -> bool:
     """Waits until all tables are Available; says which are not when the time is over, or when waiting is of no use."""
     deadline = time.monotonic() + timeout_seconds
-    async with AdminClient() as client:
-        while True:
-            view = await gather_view(opened.data, opened.cluster, client)
-            report = read_report(opened.data)
-            waiting = {}
-            hopeless = False
-            for document in tables:
-                subject = f"Table/{document.name}"
-                notes = [note for note in report.notes if note.subject == subject and report.began_at > applied_at]
-                hopeless = hopeless or any(note.reason in HOPELESS for note in notes)
-                spec = document.manifest["spec"]
-                table = view.table(spec.get("tableName", document.name))
-                if table is not None and table.managed_by != subject:
-                    table = None
-                available = table_conditions(view, table, "; ".join(note.message for note in notes))[0]
-                if available.status != "True":
-                    waiting[subject] = available.message
-            if not waiting:
-                return True
-            if hopeless or time.monotonic() > deadline:
-                for subject, message in waiting.items():
-                    typer.echo(f"error: {subject} is not available: {message}", err=True)
-                return False
-            await asyncio.sleep(POLL_SECONDS)
+    client = AdminClient()
+    while True:
+        view = await gather_view(opened.data, opened.cluster, client)
+        report = read_report(opened.data)
+        waiting = {}
+        hopeless = False
+        for document in tables:
+            subject = f"Table/{document.name}"
+            notes = [note for note in report.notes if note.subject == subject and report.began_at > applied_at]
+            hopeless = hopeless or any(note.reason in HOPELESS for note in notes)
+            spec = document.manifest["spec"]
+            table = view.table(spec.get("tableName", document.name))
+            if table is not None and table.managed_by != subject:
+                table = None
+            available = table_conditions(view, table, "; ".join(note.message for note in notes))[0]
+            if available.status != "True":
+                waiting[subject] = available.message
+        if not waiting:
+            return True
+        if hopeless or time.monotonic() > deadline:
+            for subject, message in waiting.items():
+                typer.echo(f"error: {subject} is not available: {message}", err=True)
+            return False
+        await asyncio.sleep(POLL_SECONDS)

@@ -59,25 +59,25 @@ def _wait_until_gone(opened: OpenCluster, store: ObjectStore, name: str, timeout
 
 async def _delete_from_catalog(opened: OpenCluster, name: str) -> None:
     """A table that no object declares is deleted as the API would do it."""
-    async with AdminClient() as client:
-        view = await gather_view(opened.data, opened.cluster, client)
-        if view.map_version is None:
-            fail("no node answers, so nothing can be deleted: see keystead status")
-        table = view.table(name)
-        if table is None:
-            fail(f'tables.keystead.io "{name}" not found')
-        if table.managed_by:
-            fail(f'the table "{name}" belongs to {table.managed_by}: delete that')
-        last = "none answers"
-        for place in opened.cluster.places:
-            try:
-                await client.command(admin_address(place), command_json(DeleteTable(name=name)))
-                return
-            except Refused as problem:
-                fail(str(problem))
-            except NodeUnreachable as problem:
-                last = str(problem)
-        fail(f"no node takes commands to the catalog: {last}")
+    client = AdminClient()
+    view = await gather_view(opened.data, opened.cluster, client)
+    if view.map_version is None:
+        fail("no node answers, so nothing can be deleted: see keystead status")
+    table = view.table(name)
+    if table is None:
+        fail(f'tables.keystead.io "{name}" not found')
+    if table.managed_by:
+        fail(f'the table "{name}" belongs to {table.managed_by}: delete that')
+    last = "none answers"
+    for place in opened.cluster.places:
+        try:
+            await client.command(admin_address(place), command_json(DeleteTable(name=name)))
+            return
+        except Refused as problem:
+            fail(str(problem))
+        except NodeUnreachable as problem:
+            last = str(problem)
+    fail(f"no node takes commands to the catalog: {last}")
 
 
 @node_app.command("maintain")
@@ -97,20 +97,20 @@ def resume(
 
 
 async def _order(opened: OpenCluster, node: str, path: str, done: str) -> None:
-    async with AdminClient() as client:
-        place = opened.cluster.place(node)
-        if place is None:
-            view = await gather_view(opened.data, opened.cluster, client)
-            place = opened.cluster.place(_name_of_id(view, node))
-        if place is None:
-            names = ", ".join(one.name for one in opened.cluster.places)
-            fail(f'node "{node}" not found: there are {names}')
-        try:
-            await client.post(admin_address(place), path)
-        except Refused as problem:
-            fail(f"{place.name} refuses: {problem}")
-        except NodeUnreachable as problem:
-            fail(f"{place.name} does not answer: {problem}")
+    client = AdminClient()
+    place = opened.cluster.place(node)
+    if place is None:
+        view = await gather_view(opened.data, opened.cluster, client)
+        place = opened.cluster.place(_name_of_id(view, node))
+    if place is None:
+        names = ", ".join(one.name for one in opened.cluster.places)
+        fail(f'node "{node}" not found: there are {names}')
+    try:
+        await client.post(admin_address(place), path)
+    except Refused as problem:
+        fail(f"{place.name} refuses: {problem}")
+    except NodeUnreachable as problem:
+        fail(f"{place.name} does not answer: {problem}")
     typer.echo(f"{place.name} {done}")
 
 

@@ -69,12 +69,7 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 
 def view_of(opened: OpenCluster) -> ClusterView:
     """Asks all nodes."""
-
-    async def ask() -> ClusterView:
-        async with AdminClient() as client:
-            return await gather_view(opened.data, opened.cluster, client)
-
-    return run(ask())
+    return run(gather_view(opened.data, opened.cluster, AdminClient()))
 
 
 def print_json(value: Any) -> None:

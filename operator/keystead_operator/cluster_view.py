@@ -204,7 +204,7 @@ class _Merge:
             durable_zones=entry.durable_zones,
             master=None if master_id is None else self._name(master_id),
             replicas=[self._replica(node, present.get(node), master) for node in members],
-            notes=[f"{self._name(node)}: {one.why}" for node, one in sorted(present.items()) if one.why],
+            notes=[f"{self._name(node)} says: {self._named(one.why)}" for node, one in present.items() if one.why],
         )
 
     def _members(
@@ -238,6 +238,12 @@ class _Merge:
             commit_lsn=replica.commit_lsn,
             lag=lag,
         )
+
+    def _named(self, text: str) -> str:
+        """The text with the names of nodes for their ids."""
+        for node, name in self._names.items():
+            text = text.replace(node, name)
+        return text
 
     def _missing(self, node: str) -> tuple[str, str]:
         """The role of a replica that no status shows, and why."""

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from keystead_core.catalog.commands import TableSpec
+from keystead_core.catalog.results import CatalogReply
 from keystead_core.cluster_map import (
     ClusterMap,
     ClusterSettings,
@@ -149,7 +150,7 @@ class FakeNode:
             match body["type"]:
                 case "Fence":
                     shared.fence += 1
-                    return {"ok": True, "fence": shared.fence}
+                    return {"ok": True, "reply": msgspec.to_builtins(CatalogReply(fence=shared.fence))}
                 case "UpdateSettings":
                     shared.map.settings = msgspec.convert(body["settings"], ClusterSettings)
                 case "NodeLeft":

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import msgspec
 
 from keystead_core.catalog import commands
+from keystead_core.catalog.results import CatalogReply
 from keystead_core.cluster_map import ClusterMap
 from keystead_core.ids import CATALOG_PARTITION, NodeId
 from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
@@ -209,7 +210,7 @@ class LocalSubstrate:
         """The number under which this supervisor commands; taken once, and again after a later one was taken."""
         if not self._fence:
             answer = await self._command(commands.Fence(holder=self._holder, lease_transitions=0))
-            self._fence = int(answer.get("fence", 0))
+            self._fence = msgspec.convert(answer["reply"], CatalogReply).fence
         return self._fence
 
     async def _command(self, command: commands.Command) -> dict[str, Any]:

@@ -58,18 +58,18 @@ class Supervisor:
     async def run(self) -> None:
         """Raises NodeRefused if a node cannot be started at all, before the cluster was ever ready."""
         replace_file(self._data.supervisor_file, msgspec.json.encode(SupervisorRecord(os.getpid())))
-        async with AdminClient() as client:
-            substrate = LocalSubstrate(self._data, self._cluster, client)
-            try:
-                while not self.stop.is_set():
-                    began_at = time.time()
-                    done = await reconcile(substrate)
-                    self._publish(substrate, done, began_at)
-                    self._check_refusals(substrate)
-                    await self._rest(substrate, done)
-            finally:
-                await asyncio.gather(*(process.stop() for process in substrate.processes.values()))
-                self._data.supervisor_file.unlink(missing_ok=True)
+        client = AdminClient()
+        substrate = LocalSubstrate(self._data, self._cluster, client)
+        try:
+            while not self.stop.is_set():
+                began_at = time.time()
+                done = await reconcile(substrate)
+                self._publish(substrate, done, began_at)
+                self._check_refusals(substrate)
+                await self._rest(substrate, done)
+        finally:
+            await asyncio.gather(*(process.stop() for process in substrate.processes.values()))
+            self._data.supervisor_file.unlink(missing_ok=True)
 
     def _publish(self, substrate: LocalSubstrate, done: Round, began_at: float) -> None:
         self._last_map = substrate.map or self._last_map
