@@ -13,6 +13,7 @@ from keystead_core.log.entries import AppendEntry, LogEntry, RecoveredReplica, S
 from keystead_core.log.record import Record
 from keystead_core.replication.effects import Apply, Effect, Persist, ReleaseLog, Seal, Send
 from keystead_core.replication.messages import Appended, Support, SupportRequest
+from keystead_core.replication.membership import Membership
 from keystead_core.replication.replica import MASTER, Replica
 from tests.sim.durable import DurableLog, recovered_end, steps_of
 from tests.sim.ledger import Ledger
@@ -57,10 +58,14 @@ class Checker:
     # -- after each step ------------------------------------------------------------------------------------------
 
     def after_step(self, process: Process, effects: list[Effect]) -> None:
+        first_new: dict[PartitionId, Lsn] = {}
         for effect in effects:
             kind = type(effect)
             if kind is Persist:
                 self._on_persist(process, effect.entries)  # type: ignore[union-attr]
+                for entry in reversed(effect.entries):  # type: ignore[union-attr]
+                    if type(entry) is AppendEntry and entry.records:
+                        first_new[entry.partition] = entry.records[0].lsn
         for replica in process.core.replicas.values():
             seen = process.seen.get(replica.partition)
             if seen is None or seen.replica != replica.id:
@@ -69,7 +74,7 @@ class Checker:
                 self._on_master(process, replica)
             if replica.commit_lsn != seen.commit_lsn:
                 demand(replica.commit_lsn > seen.commit_lsn, "commit falls", replica)
-                self._on_commit(process, replica)
+                self._on_commit(process, replica, first_new.get(replica.partition, replica.log.last_lsn + 1))
                 seen.commit_lsn = replica.commit_lsn
             if replica.promised != seen.promised:
                 demand(replica.promised > seen.promised, "promise falls", replica)
@@ -132,11 +137,11 @@ class Checker:
         complete = held is not None and held.hash == ledger.hashes[ledger.last_lsn]
         demand(complete, "a new master lacks a committed record", (process.name, replica, ledger.last_lsn))
 
-    def _on_commit(self, process: Process, replica: Replica) -> None:
+    def _on_commit(self, process: Process, replica: Replica, first_new: Lsn) -> None:
         ledger = self.ledger(replica.partition)
         lsn = replica.commit_lsn
         if lsn > ledger.last_lsn:
-            self._enter(process, replica, ledger)
+            self._enter(process, replica, ledger, first_new)
         point = replica.log.point_at(lsn)
         demand(point is not None, "commit beyond the log", (process.name, replica))
         demand(point.hash == ledger.hashes[lsn], "committed logs differ", (process.name, replica))  # type: ignore[union-attr]
@@ -146,7 +151,7 @@ class Checker:
             demand(membership.version >= seen.version, "committed membership falls", (process.name, replica))
             seen.version = membership.version
 
-    def _enter(self, process: Process, replica: Replica, ledger: Ledger) -> None:
+    def _enter(self, process: Process, replica: Replica, ledger: Ledger, first_new: Lsn) -> None:
         """A master commits: the records are durable where they must be, and the last is of its own epoch."""
         if replica.commit_lsn == 1 and replica.log.records:
             ledger.enter(replica.log.records[0])  # The founding record: the same bytes at every founder.
@@ -159,13 +164,20 @@ class Checker:
         led = self.masters.get((replica.partition, epoch)) == (replica.id, process.boot)
         demand(led, "committed without a master", (process.name, replica))
         demand(ledger.epochs[-1] == epoch, "earlier epoch committed by counting", (process.name, replica))
-        for membership in replica.rules():
+        for membership in self._rules_at_commit(replica, first_new, process.seen[replica.partition].commit_lsn):
             holders = self.cluster.holders(replica.partition, membership, ledger.last_lsn, ledger.hashes[-1])
             demand(
                 membership.is_durable(holders),
                 "commit without a durable quorum",
                 (process.name, replica, membership, holders),
             )
+
+    @staticmethod
+    def _rules_at_commit(replica: Replica, first_new: Lsn, commit_lsn: Lsn) -> list[Membership]:
+        """The memberships that counted when the step began: the latest, and the one before while it is uncommitted."""
+        known = [(at, membership) for at, membership in replica.log.memberships if at < first_new]
+        uncommitted = len(known) > 1 and known[-1][0] > commit_lsn
+        return [membership for _, membership in known[-2 if uncommitted else -1 :]]
 
     def _on_appended(self, process: Process, ack: Appended) -> None:
         """An ack names only what is durable without a gap, and the same as the core believes to hold."""

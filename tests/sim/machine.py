@@ -115,6 +115,7 @@ class Volume:
         for partition, cold in self.cold.items():
             other.cold_of(partition).records = list(cold.records)
         other.durable = {p: log.copy() for p, log in self.durable.items()}
+        other.pending = list(self.pending)
         return other
 
 
@@ -173,6 +174,7 @@ class Process:
         self.answers: dict[int, tuple[Key, Value, Answer]] = {}
         self.targets: dict[PartitionId, int] = {}
         self.committed: dict[PartitionId, Epoch] = {}
+        self.drops: dict[PartitionId, int] = {}
         self._apply_at: dict[PartitionId, Micros] = {}
         self._syncing = False
         self._sequence = 0
@@ -303,7 +305,12 @@ class Process:
         delay = 0 if self.random.random() < 0.5 else self.random.randrange(3000)
         at = max(self._apply_at.get(effect.partition, 0), timeline.now + delay)
         self._apply_at[effect.partition] = at
-        timeline.at(at, self.post, self._applied, effect)
+        timeline.at(at, self.post, self._for_replica, self.drops.get(effect.partition, 0), self._applied, effect)
+
+    def _for_replica(self, drops: int, call: Callable[[Any], None], effect: Any) -> None:
+        """Carries on with work for a replica, unless its rows were dropped meanwhile."""
+        if self.drops.get(effect.partition, 0) == drops:
+            call(effect)
 
     def _applied(self, effect: ef.Apply) -> None:
         partition = effect.partition
@@ -370,7 +377,8 @@ class Process:
         self.later(self.cluster.network.latency(), self.step, ev.LockTaken(effect.partition, counter))
 
     def _seal(self, effect: ef.Seal) -> None:
-        self.later(200 + self.random.randrange(4000), self._sealed, effect)
+        drops = self.drops.get(effect.partition, 0)
+        self.later(200 + self.random.randrange(4000), self._for_replica, drops, self._sealed, effect)
 
     def _sealed(self, effect: ef.Seal) -> None:
         cold = self.volume.cold_of(effect.partition)
@@ -385,7 +393,8 @@ class Process:
         self.volume.log.release(effect.partition, effect.lsn)
 
     def _read_cold(self, effect: ef.ReadCold) -> None:
-        self.later(100 + self.random.randrange(2000), self._cold_read, effect)
+        drops = self.drops.get(effect.partition, 0)
+        self.later(100 + self.random.randrange(2000), self._for_replica, drops, self._cold_read, effect)
 
     def _cold_read(self, effect: ef.ReadCold) -> None:
         cold = self.volume.cold_of(effect.partition)
@@ -432,6 +441,9 @@ class Process:
             self.later(network.latency(), self.step, ev.CopyFinished(effect.partition, effect.peer, True))
 
     def _copy_arrives(self, effect: ef.SendCopy, state: RowState) -> None:
+        replica = self.core.replicas.get(effect.partition)
+        if replica is None or replica.id != effect.peer:
+            return
         token = self.random.getrandbits(40) + 1
         store = self.volume.rows_of(effect.partition)
         store.staged[token] = state
@@ -440,7 +452,8 @@ class Process:
         self.step(ev.CopyArrived(effect.partition, token, effect.epoch, state.point, membership))
 
     def _install_copy(self, effect: ef.InstallCopy) -> None:
-        self.later(500 + self.random.randrange(3000), self._copy_installed, effect)
+        drops = self.drops.get(effect.partition, 0)
+        self.later(500 + self.random.randrange(3000), self._for_replica, drops, self._copy_installed, effect)
 
     def _copy_installed(self, effect: ef.InstallCopy) -> None:
         store = self.volume.rows_of(effect.partition)
@@ -454,6 +467,7 @@ class Process:
         self.volume.rows_of(effect.partition).staged.pop(effect.token, None)
 
     def _drop_rows(self, effect: ef.DropRows) -> None:
+        self.drops[effect.partition] = self.drops.get(effect.partition, 0) + 1
         self.volume.rows.pop(effect.partition, None)
         self.volume.cold.pop(effect.partition, None)
         self.cluster.coverage["replica dropped"] += 1
