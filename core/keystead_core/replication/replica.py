@@ -171,8 +171,14 @@ class Replica:
         return membership.member(self.id) if membership else None
 
     @property
+    def own_last_member(self) -> Member | None:
+        """What the last membership that names this replica says: also after its removal, committed or not."""
+        named = (membership.member(self.id) for _, membership in reversed(self.log.memberships))
+        return next((member for member in named if member is not None), None)
+
+    @property
     def is_log_only(self) -> bool:
-        member = self.own_member
+        member = self.own_last_member
         return member is not None and member.log_only
 
     def peers(self) -> list[Member]:
@@ -277,14 +283,16 @@ class Replica:
         self.sealed, self.sealed_membership = end, self.log.membership_at(end.lsn)
 
     def apply_committed(self) -> None:
+        """Where no membership in the log names this replica (yet, or any more) it is not known whether it has rows."""
         if self.staged:
             return
         first = max(self.apply_sent_lsn, self.log.base.lsn) + 1
         last = self.applicable_lsn()
-        if first > last:
+        member = self.own_last_member
+        if first > last or member is None:
             return
         self.apply_sent_lsn = last
-        if self.is_log_only:
+        if member.log_only:
             self.applied_lsn = last
             return
         self.node.emit(Apply(self.partition, self.log.range(first, last)))
