@@ -70,12 +70,12 @@ class Identity(msgspec.Struct):
 
     format: int
     cluster: str
-    node_id: str
+    node_id: NodeId
     boot: int
 
 
-def _mint() -> str:
-    return os.urandom(8).hex()
+def _mint() -> NodeId:
+    return NodeId(os.urandom(8).hex())
 
 
 class Volume:
@@ -89,7 +89,7 @@ class Volume:
         self._io = io
 
     @classmethod
-    def open(cls, directory: Path, cluster: str, mint: Callable[[], str] = _mint) -> "Volume":
+    def open(cls, directory: Path, cluster: str, mint: Callable[[], NodeId] = _mint) -> "Volume":
         """Takes the volume and raises its boot number durably. Raises a VolumeError, or DiskFailed."""
         io = file_io()
         try:
@@ -111,7 +111,7 @@ class Volume:
             raise
 
     @classmethod
-    def _open_locked(cls, directory: Path, cluster: str, lock: int, mint: Callable[[], str], io: FileIo) -> "Volume":
+    def _open_locked(cls, directory: Path, cluster: str, lock: int, mint: Callable[[], NodeId], io: FileIo) -> "Volume":
         old = read_identity(directory)
         if old is not None and old.cluster != cluster:
             raise WrongCluster(f"{directory} belongs to cluster {old.cluster}, not to {cluster}")
@@ -124,7 +124,7 @@ class Volume:
 
     @property
     def node_id(self) -> NodeId:
-        return NodeId(self.identity.node_id)
+        return self.identity.node_id
 
     @property
     def boot(self) -> int:

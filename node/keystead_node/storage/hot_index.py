@@ -9,6 +9,7 @@ A snip needs no copy: segments are given up oldest first, so that everything a s
 and is given up before it or with it.
 """
 
+from array import array
 from typing import NamedTuple
 
 from keystead_core.ids import Lsn, PartitionId, ReplicaId
@@ -71,8 +72,8 @@ class Segment:
     __slots__ = ("numbers", "starts", "usage")
 
     def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.numbers: list[int] = []
+        self.starts = array("Q")
+        self.numbers = array("Q")
         self.usage: dict[PartitionId, tuple[Lsn, int]] = {}
 
 

@@ -128,7 +128,7 @@ class Recovery:
         current = self._rules.is_current
         scan.batches = {n: found for n, found in scan.batches.items() if current(found.start, scan.oldest)}
         for chunk in chunks:
-            if current(chunk.start, scan.oldest) and chunk.blocks:
+            if current(chunk.start, scan.oldest) and 0 < chunk.blocks <= scan.geometry.log_blocks:
                 found = scan.batches.get(chunk.batch)
                 if found is None:
                     found = scan.batches[chunk.batch] = FoundBatch(chunk.batch, chunk.start, chunk.blocks, chunk.prev)
@@ -143,7 +143,7 @@ class Recovery:
                 scan.bad_blocks.append(BadBlock(place, error.fault, str(error)))
             return
         logical = scan.geometry.logical_of(place, header.generation)
-        if logical is None or header.batch_block >= header.batch_blocks:
+        if logical is None or not header.batch_block < header.batch_blocks <= scan.geometry.log_blocks:
             scan.bad_blocks.append(BadBlock(place, Fault.FORMAT, f"block {place} has an impossible header"))
             return
         scan.heed(header)

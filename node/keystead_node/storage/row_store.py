@@ -57,10 +57,10 @@ class RowStore:
     def __init__(self, path: Path, options: Any) -> None:
         self.path = path
         try:
-            self._db = rocksdict.Rdict(str(path), options)
+            self._db: Any = rocksdict.Rdict(str(path), options)
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(path, error) from error
-        write = rocksdict.WriteOptions()
+        write: Any = rocksdict.WriteOptions()  # its stub takes the property for a method
         write.disable_wal = True
         self._db.set_write_options(write)
         self._applied = self._read_applied()
