@@ -151,7 +151,7 @@ class CatalogState:
         contents.meta.settings = command.settings
         contents.meta.next_replica = ReplicaId(max(ids) + 1)
         voters = [place for place in command.catalog if place.role == "voter"]
-        zones = len({place.zone for place in voters})
+        zones = min(command.settings.durable_zones, len({place.zone for place in voters}))
         contents.put_partition(
             PartitionEntry(
                 id=CATALOG_PARTITION,
@@ -162,8 +162,11 @@ class CatalogState:
                 founders=command.catalog,
                 target=command.catalog,
                 members=command.catalog,
-                write_quorum=len(voters) // 2 + 1,
-                durable_zones=min(command.settings.durable_zones, zones),
+                write_quorum=max(command.settings.write_quorum, len(voters) // 2 + 1),
+                durable_zones=zones,
+                founding_write_quorum=command.settings.write_quorum,
+                founding_durable_zones=zones,
+                founding_lease_ms=command.settings.lease_ms,
             )
         )
         return CatalogReply()
