@@ -24,6 +24,9 @@ def _explain(view: ClusterView, table: TableView, partition: PartitionView) -> E
     if partition.master is None:
         return Explanation(partition.id, False, f"{name} has no master: {_no_master(view, partition, voters)}.")
     trouble = [text for replica in partition.replicas if (text := _trouble(replica)) is not None]
+    standing = [replica.node for replica in partition.replicas if replica.role == "candidate"]
+    if standing:
+        trouble.append(f"{_listed(standing)} {'does' if len(standing) == 1 else 'do'} not follow it yet")
     missing = table.desired_replicas - len(voters)
     if missing > 0:
         trouble.append(f"{_counted(missing, 'replica')} of {table.desired_replicas} not placed yet")

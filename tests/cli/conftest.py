@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PYCACHE = Path(tempfile.gettempdir()) / "keystead-tests-pycache"
 FAKE_NODE = Path(__file__).with_name("fake_node.py")
 
 
@@ -24,7 +26,9 @@ class Keystead:
             "KEYSTEAD_NODE_COMMAND": f"{sys.executable} {FAKE_NODE}",
             "KEYSTEAD_DATA": str(data),
             "COLUMNS": "200",
+            "PYTHONPYCACHEPREFIX": str(PYCACHE),
         }
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
