@@ -97,11 +97,12 @@ def test_a_mutated_index_decodes_or_raises_its_error(changes: list[tuple[int, in
     for at, value in changes:
         data[at % len(data)] = value
     try:
-        chunk, end = decode_chunk(bytes(data[: len(data) - cut % 50]))
+        chunk = decode_chunk(bytes(data[: len(data) - cut % 50]))
+        items = chunk.items()
     except BlockError:
         return
-    assert end <= len(data)
-    assert len(chunk.items) <= len(data)
+    assert chunk.end <= len(data)
+    assert len(items) <= len(data)
 
 
 @given(
@@ -124,20 +125,20 @@ def test_an_index_split_over_blocks_says_the_same_as_the_whole(sizes: list[list[
     for number in range(snips):
         builder.add_snip(PartitionId(number + 1), 1, 1, builder.next_order)
     stream, _, blocks = builder.stream(10)
-    whole, _ = decode_chunk(stream)
-    parts = [decode_chunk(part)[0] for part in builder.split_index(10, blocks)]
-    assert [item for part in parts for item in part.items] == whole.items
+    whole = decode_chunk(stream)
+    parts = [decode_chunk(part) for part in builder.split_index(10, blocks)]
+    assert [item for part in parts for item in part.items()] == whole.items()
     assert all(len(part) <= PAYLOAD_BYTES for part in builder.split_index(10, blocks))
     assert {(part.count, part.start, part.blocks) for part in parts} == {(len(parts), 10, blocks)}
 
 
 def test_items_keep_their_meaning_and_their_order() -> None:
-    chunk, _ = decode_chunk(index_of_all_kinds())
-    run, snip, state = chunk.items[:3]
+    items = decode_chunk(index_of_all_kinds()).items()
+    run, snip, state = items[:3]
     assert isinstance(run, RunItem) and [hash_ for hash_, _ in run.pairs] == [r.hash for r in chain_of(1, 3)]
     assert isinstance(snip, SnipItem) and (snip.partition, snip.first_lsn, snip.epoch) == (2, 9, 4)
     assert isinstance(state, StateItem) and state.state == state_of(7, 2)
-    assert [item.order for item in chunk.items] == sorted(item.order for item in chunk.items)
+    assert [item.order for item in items] == sorted(item.order for item in items)
 
 
 STATES = st.builds(
@@ -150,7 +151,7 @@ STATES = st.builds(
 def test_a_state_comes_back_as_it_was(state: ReplicaState) -> None:
     builder = BatchBuilder(5, 4)
     builder.add_state(PartitionId(3), state, builder.next_order)
-    item = decode_chunk(builder.stream(100)[0])[0].items[0]
+    item = decode_chunk(builder.stream(100)[0]).items()[0]
     assert isinstance(item, StateItem) and item.state == state
 
 

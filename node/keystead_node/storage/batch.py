@@ -96,7 +96,10 @@ Item = RunItem | SnipItem | StateItem | DamagedItem | UnknownItem | RescuedItem
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A decoded index, or the `number`th of `count` parts of it. `start` is the batch's first logical block."""
+    """An index, or the `number`th of `count` parts of it, with its items not decoded yet.
+
+    `start` is the batch's first logical block, `stream[begin:end]` the items' bytes.
+    """
 
     batch: int
     prev: int
@@ -104,7 +107,18 @@ class Chunk(msgspec.Struct, frozen=True):
     blocks: int
     number: int
     count: int
-    items: list[Item]
+    item_count: int
+    data_pos: int
+    stream: bytes
+    begin: int
+    end: int
+
+    def items(self) -> list[Item]:
+        """Decodes the items. Raises BlockError; allocates no more than the stream holds."""
+        items = list(_decode_items(self.stream, self.begin, self.end, self.data_pos))
+        if len(items) != self.item_count:
+            raise BlockError(Fault.CONTENT, f"an index has {len(items)} items, not {self.item_count}")
+        return items
 
 
 class BatchBuilder:
@@ -244,8 +258,8 @@ def _chunk(
     return CHUNK.pack(batch, prev, start, blocks, count, len(items), number, of, data_pos) + items
 
 
-def decode_chunk(stream: bytes, offset: int = 0) -> tuple[Chunk, int]:
-    """Decodes the chunk at `offset`: (chunk, its end). Raises BlockError; allocates no more than the stream holds."""
+def decode_chunk(stream: bytes, offset: int = 0) -> Chunk:
+    """Finds the chunk at `offset`; the next one begins at its `end`. Raises BlockError."""
     if len(stream) - offset < CHUNK.size:
         raise BlockError(Fault.CONTENT, "an index is cut short")
     batch, prev, start, blocks, count, items_bytes, number, of, data_pos = CHUNK.unpack_from(stream, offset)
@@ -253,10 +267,7 @@ def decode_chunk(stream: bytes, offset: int = 0) -> tuple[Chunk, int]:
     end = begin + items_bytes
     if end > len(stream) or number >= of or count * ITEM.size > items_bytes:
         raise BlockError(Fault.CONTENT, "an index is longer than its block")
-    items = list(_decode_items(stream, begin, end, data_pos))
-    if len(items) != count:
-        raise BlockError(Fault.CONTENT, f"an index has {len(items)} items, not {count}")
-    return Chunk(batch, prev, start, blocks, number, of, items), end
+    return Chunk(batch, prev, start, blocks, number, of, count, data_pos, stream, begin, end)
 
 
 def index_bytes_of(first_payload: bytes) -> int:
@@ -272,14 +283,15 @@ def _decode_items(stream: bytes, offset: int, end: int, data_pos: int) -> Iterat
             raise BlockError(Fault.CONTENT, "an item of an index is cut short")
         kind, _, _, count, partition, a, b, origin, index = ITEM.unpack_from(stream, offset)
         offset += ITEM.size
-        more = {_RUN: PAIR.size * count, _STATE: count}.get(kind, 0)
+        more = PAIR.size * count if kind == _RUN else count if kind == _STATE else 0
         if more > end - offset:
             raise BlockError(Fault.CONTENT, "an item of an index is cut short")
         order = origin << ORDER_BITS | index
         if kind == _RUN:
             pairs = list(PAIR.iter_unpack(stream[offset : offset + more]))
             yield RunItem(order, PartitionId(partition), a, b, pairs, data_pos)
-            data_pos += sum(length for _, length in pairs)
+            for pair in pairs:
+                data_pos += pair[1]
         elif kind == _SNIP:
             yield SnipItem(order, PartitionId(partition), a, b)
         elif kind == _STATE:

@@ -1,9 +1,10 @@
 """Reads one batch back, as much of it as is good, with the help of its index copy where its own index is not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from keystead_core.ids import Lsn, PartitionId
 from keystead_core.log.record import Record, RecordError, decode_record
 from keystead_node.storage.batch import Chunk, Item, RunItem, decode_chunk, index_bytes_of
 from keystead_node.storage.block import (
@@ -42,19 +43,32 @@ class BatchReader:
         self._geometry = geometry
         self._rules = rules
 
-    def read(self, batch: int, start: int, blocks: int, copies: Sequence[Chunk] = ()) -> ReadBatch:
-        """Reads batch `batch`, which lies at logical blocks [start, start + blocks). Never raises on bad content."""
+    def read(
+        self,
+        batch: int,
+        start: int,
+        blocks: int,
+        copies: Sequence[Chunk] = (),
+        sealed: Mapping[PartitionId, Lsn] | None = None,
+    ) -> ReadBatch:
+        """Reads batch `batch`, which lies at logical blocks [start, start + blocks). Never raises on bad content.
+
+        Runs that end at or below their partition's LSN in `sealed` are not decoded and have no records here.
+        """
         payloads = self._payloads(batch, start, blocks)
         bad = [number for number, payload in enumerate(payloads) if payload is None]
         stream = b"".join(b"\0" * PAYLOAD_BYTES if payload is None else payload for payload in payloads)
         items = self._own_index(payloads, stream, batch)
         is_own = whole = items is not None
         if items is None:
-            parts = {chunk.number: chunk for chunk in copies if chunk.batch == batch and chunk.start == start}
-            items = [item for number in sorted(parts) for item in parts[number].items]
-            whole = bool(parts) and len(parts) == next(iter(parts.values())).count
+            items, whole = _copied_index([copy for copy in copies if copy.batch == batch and copy.start == start])
         bad_set = frozenset(bad)
-        runs = [(item, list(_records(stream, bad_set, item))) for item in items if isinstance(item, RunItem)]
+        skip = sealed or {}
+        runs = [
+            (item, _records(stream, bad_set, item))
+            for item in items
+            if isinstance(item, RunItem) and item.first_lsn + len(item.pairs) - 1 > skip.get(item.partition, -1)
+        ]
         return ReadBatch(items, runs, whole, is_own, [start + number for number in bad])
 
     def copies_of(self, batch: int) -> list[Chunk]:
@@ -91,10 +105,22 @@ class BatchReader:
             index_blocks = -(-index_bytes_of(payloads[0]) // PAYLOAD_BYTES)
             if any(payload is None for payload in payloads[:index_blocks]):
                 return None
-            chunk, _ = decode_chunk(stream)
+            chunk = decode_chunk(stream)
+            return chunk.items() if chunk.batch == batch else None
         except BlockError:
             return None
-        return chunk.items if chunk.batch == batch else None
+
+
+def _copied_index(copies: list[Chunk]) -> tuple[list[Item], bool]:
+    """The items of all parts that decode, and whether no part is missing."""
+    parts: dict[int, list[Item]] = {}
+    for copy in copies:
+        try:
+            parts[copy.number] = copy.items()
+        except BlockError:
+            continue
+    whole = bool(parts) and len(parts) == copies[0].count
+    return [item for number in sorted(parts) for item in parts[number]], whole
 
 
 def _records(stream: bytes, bad_blocks: frozenset[int], run: RunItem) -> list[Record | None]:

@@ -5,10 +5,11 @@ the copy of its index. The caller issues all of them, then syncs the disk once, 
 write may not be repeated after a failed sync; the process stops. Append the next batch only when the one before is
 synced: one that was not, and whose successor survives a crash, is taken for damaged, not for torn.
 
-A segment is reused once nothing in it is needed: when room becomes scarce, each append also moves a share of what is
-still alive in the oldest segment (records that are not sealed, latest states, tombstones, commit bounds, damage that
-is not resolved). When the batch that completes the move is synced, later batches name a new `oldest` block; when one of
-those is synced, the segment is free. So idle partitions pin nothing, at the price of moving their records each lap.
+A segment is reused once nothing in it is needed: when less than two reserves are free, each append also moves a share
+of what is still alive in the oldest segment (records that are not sealed, latest states, tombstones, commit bounds,
+damage that is not resolved). When the batch that completes the move is synced, later batches name a new `oldest`
+block; when one of those is synced, the segment is free. So idle partitions pin nothing, at the price of moving their
+records each lap. `space().is_scarce` says much earlier, at half, that sealing would spare moves.
 
 Records are refused with HotLogFull while they would use the reserve, which is left to promises, snips and eligibility
 and to moving. A caller that meets it releases (seals) what `space()` names and calls `append([])` until there is room.
@@ -220,7 +221,8 @@ class HotLog:
         self._rescues = list(rescues)
 
     def _is_scarce(self) -> bool:
-        return self.free_blocks < 2 * self._reserve_blocks
+        """Time to seal: what is sealed need not be moved."""
+        return self.free_blocks < self._log_blocks // 2
 
     def _append_batch(self, entries: Sequence[LogEntry]) -> list[Write]:
         start, batch = self._head, self._next_batch
@@ -239,7 +241,7 @@ class HotLog:
                     builder.add_state(entry.partition, entry.state, builder.next_order)
                 case _:
                     assert_never(entry)
-        if self._mover.is_moving or self._is_scarce():
+        if self._mover.is_moving or self.free_blocks < 2 * self._reserve_blocks:
             self._mover.move_some(builder, segment, start, self.free_blocks, self._synced)
         return self._lay_out(builder, start)
 

@@ -90,5 +90,6 @@ def read_ring(
 def _chunks_of(payload: bytes) -> Iterator[Chunk]:
     offset = 0
     while offset < len(payload):
-        chunk, offset = decode_chunk(payload, offset)
+        chunk = decode_chunk(payload, offset)
+        offset = chunk.end
         yield chunk

@@ -18,8 +18,8 @@ from keystead_node.storage.block import PAYLOAD_BYTES
 from keystead_node.storage.geometry import Geometry
 from keystead_node.storage.hot_index import HotIndex, Segment
 
-MOVE_BLOCKS: Final = 32
-MOVE_BLOCKS_SCARCE: Final = 256
+MOVE_BLOCKS: Final = 8
+MOVE_BLOCKS_SCARCE: Final = 128
 RECORD_OVERHEAD: Final = 56
 ENTRY_OVERHEAD: Final = 320
 
@@ -54,11 +54,11 @@ class Mover:
         if self.moved is not None:
             return
         budget = MOVE_BLOCKS if free_blocks > self._geometry.reserve_blocks else MOVE_BLOCKS_SCARCE
-        budget = max(budget, builder.stream_bytes // PAYLOAD_BYTES)
-        wanted = 2 * self._geometry.reserve_blocks + builder.stream_bytes // PAYLOAD_BYTES - free_blocks
+        budget = max(budget, 2 * builder.stream_bytes // PAYLOAD_BYTES)
+        free_after = free_blocks - builder.stream_bytes // PAYLOAD_BYTES
         after = -1
-        while budget > 0 and wanted > 0:
-            move = self._move or self._begin_move(start, after, synced)
+        while budget > 0:
+            move = self._move or self._begin_move(start, after, synced, free_after)
             if move is None:
                 return
             budget = self._go_on(move, builder, segment, start, budget, free_blocks)
@@ -72,7 +72,7 @@ class Mover:
             self._move = None
             self.moved = (builder.batch, new_oldest)
             after = move.generation
-            wanted -= self._geometry.segment_blocks
+            free_after += self._geometry.segment_blocks
 
     def _go_on(
         self, move: _Move, builder: BatchBuilder, segment: Segment, start: int, budget: int, free_blocks: int
@@ -96,11 +96,13 @@ class Mover:
         bound = sum(len(state.base_membership) + ENTRY_OVERHEAD for state in states)
         return bound + (len(index.partitions) + len(index.unknown)) * RECORD_OVERHEAD
 
-    def _begin_move(self, start: int, after: int, synced: int) -> _Move | None:
+    def _begin_move(self, start: int, after: int, synced: int, free_after: int) -> _Move | None:
         """Begins with the oldest segment above generation `after`, if all of it is synced and it is not in use."""
         generation = min(generation for generation in self._index.segments if generation > after)
         old = self._index.segments[generation]
         if generation >= start // self._geometry.segment_blocks or old.numbers[-1] > synced:
+            return None
+        if free_after >= 2 * self._geometry.reserve_blocks:
             return None
         self._move = _Move(generation)
         if not self._index.live_usage(generation) and not any(t.damaged for t in self._index.partitions.values()):

@@ -106,10 +106,13 @@ class Held(msgspec.Struct):
 class Recovery:
     """The rules of recovery, one method each. `recover` runs them."""
 
-    def __init__(self, disk: Disk, node: int, block_rules: BlockRules = RULES) -> None:
+    def __init__(
+        self, disk: Disk, node: int, block_rules: BlockRules = RULES, sealed: Mapping[PartitionId, Lsn] | None = None
+    ) -> None:
         self._disk = disk
         self._node = node
         self._rules = block_rules
+        self._sealed = sealed or {}
         self.report = Report()
         self.rescues: list[tuple[int, int, int]] = []
 
@@ -197,7 +200,7 @@ class Recovery:
         reader = BatchReader(self._disk, self._node, scan.geometry, self._rules)
         items: list[tuple[Order, int, Item, list[Record | None]]] = []
         for found in chained:
-            batch = reader.read(found.number, found.start, found.blocks, found.copies)
+            batch = reader.read(found.number, found.start, found.blocks, found.copies, self._sealed)
             if not batch.index_whole:
                 self.report.unknown.append(found.number)
             if not batch.index_own:
@@ -317,7 +320,8 @@ def recover(
     """
     if not read_only:
         disk.sync()
-    recovery = Recovery(disk, node_number(node_id), block_rules)
+    sealed = {partition: end.lsn for partition, end in (cold_ends or {}).items()}
+    recovery = Recovery(disk, node_number(node_id), block_rules, sealed)
     scan = recovery.scan()
     chained = recovery.chain(scan)
     index = HotIndex()
