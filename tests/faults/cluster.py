@@ -129,15 +129,24 @@ class Cluster:
         return self.data / "nodes" / name
 
     def pid(self, name: str) -> int:
-        """The process of a node as it was last started; 0 before the first start."""
+        """The process of a node, or 0 if it does not run."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return int((self.data / "run" / f"{name}.pid").read_text())
+            return self._if_ours(int((self.data / "run" / f"{name}.pid").read_text()))
         return 0
 
     def supervisor_pid(self) -> int:
+        """0 if it does not run."""
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-            return int(json.loads((self.data / "run" / "supervisor.json").read_bytes())["pid"])
+            return self._if_ours(int(json.loads((self.data / "run" / "supervisor.json").read_bytes())["pid"]))
         return 0
+
+    def _if_ours(self, pid: int) -> int:
+        """The pid, if that process works for this very directory: a pid in a file may long be another's."""
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return 0
+        return pid if os.fsencode(self.data) in arguments else 0
 
     def partitions(self, table: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = next(
@@ -190,7 +199,7 @@ class Cluster:
     # ---- faults of processes
 
     def send_signal(self, name: str, number: signal.Signals) -> None:
-        os.kill(self.pid(name), number)
+        _send(self.pid(name), number)
 
     def kill(self, name: str) -> None:
         """kill -9; the supervisor starts the node again."""
@@ -199,38 +208,40 @@ class Cluster:
     def kill_and_wait_for_restart(self, name: str) -> None:
         pid = self.pid(name)
         self.kill(name)
-        self.wait_until(f"{name} is started again", lambda: self.pid(name) != pid, 30)
+        self.wait_until(f"{name} is started again", lambda: self.pid(name) not in (0, pid), 30)
 
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """SIGSTOP for as long as the block runs."""
         pid = self.pid(name)
-        os.kill(pid, signal.SIGSTOP)
+        _send(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            _send(pid, signal.SIGCONT)
 
     @contextlib.contextmanager
     def held_down(self, *names: str) -> Iterator[None]:
         """Nodes killed and not started again before the block ends: the supervisor is frozen meanwhile."""
         supervisor = self.supervisor_pid()
-        os.kill(supervisor, signal.SIGSTOP)
+        _send(supervisor, signal.SIGSTOP)
         try:
-            for name in names:
-                self.kill(name)
-            for name in names:
-                _wait_for_end(self.pid(name))
+            pids = [self.pid(name) for name in names]
+            for pid in pids:
+                _send(pid, signal.SIGKILL)
+            for pid in pids:
+                _wait_for_end(pid)
             yield
         finally:
-            os.kill(supervisor, signal.SIGCONT)
+            _send(supervisor, signal.SIGCONT)
 
     def kill_everything(self) -> None:
-        """The machine's power, as far as processes go: the nodes at once, then the supervisor."""
-        pids = [self.supervisor_pid(), *map(self.pid, self.names())]
+        """The machine's power, as far as processes go: the nodes at once, then the supervisor, which starts none."""
+        if supervisor := self.supervisor_pid():
+            _send(supervisor, signal.SIGSTOP)
+        pids = [pid for pid in (*map(self.pid, self.names()), self.supervisor_pid()) if pid]
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _send(pid, signal.SIGKILL)
         for pid in pids:
             _wait_for_end(pid)
 
@@ -253,14 +264,20 @@ class Cluster:
 
     def destroy(self) -> None:
         """Stops whatever is left, without a word."""
-        with contextlib.suppress(OSError, StopIteration, subprocess.TimeoutExpired):
-            supervisor = self.supervisor_pid()
-            if supervisor:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(supervisor, signal.SIGCONT)
-            if self.data.exists():
+        supervisor = self.supervisor_pid()
+        if supervisor:
+            _send(supervisor, signal.SIGCONT)
+        if (self.data / "cluster.json").exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.try_cli("down", "--data", str(self.data))
-                self.kill_everything()
+            self.kill_everything()
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    """A signal to one process. Raises ProcessLookupError if there is none: pid 0 would mean our own group."""
+    if pid <= 0:
+        raise ProcessLookupError(f"no process to send {number.name} to")
+    os.kill(pid, number)
 
 
 def _wait_for_end(pid: int, seconds: float = 10.0) -> None:
