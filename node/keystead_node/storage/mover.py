@@ -19,7 +19,6 @@ from keystead_node.storage.geometry import Geometry
 from keystead_node.storage.hot_index import HotIndex, Segment
 
 MOVE_BLOCKS: Final = 8
-MOVE_BLOCKS_SCARCE: Final = 128
 RECORD_OVERHEAD: Final = 56
 ENTRY_OVERHEAD: Final = 320
 
@@ -53,7 +52,7 @@ class Mover:
         """Adds to the batch a share of what is alive in the oldest segments, as many of them as room is wanted for."""
         if self.moved is not None:
             return
-        budget = MOVE_BLOCKS if free_blocks > self._geometry.reserve_blocks else MOVE_BLOCKS_SCARCE
+        budget = self._budget(free_blocks)
         budget = max(budget, 2 * builder.stream_bytes // PAYLOAD_BYTES)
         free_after = free_blocks - builder.stream_bytes // PAYLOAD_BYTES
         after = -1
@@ -73,6 +72,13 @@ class Mover:
             self.moved = (builder.batch, new_oldest)
             after = move.generation
             free_after += self._geometry.segment_blocks
+
+    def _budget(self, free_blocks: int) -> int:
+        """Blocks to look at for one batch: more, the less is free."""
+        reserve = self._geometry.reserve_blocks
+        if free_blocks > reserve * 3 // 2:
+            return MOVE_BLOCKS
+        return MOVE_BLOCKS * 4 if free_blocks > reserve else MOVE_BLOCKS * 16
 
     def _go_on(
         self, move: _Move, builder: BatchBuilder, segment: Segment, start: int, budget: int, free_blocks: int

@@ -1,0 +1,58 @@
+# Keystead. `make help` lists the targets.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA ?= .keystead
+SEEDS ?= 500
+FROM ?= 1
+MINUTES ?= 30
+
+.PHONY: help setup up down test lint sim sim-nightly explore soak bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+# The package is installed in place, with everything that tests need, by the versions of requirements.lock.
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock --editable .
+	@touch $@
+
+setup: $(VENV)/.installed ## create .venv with everything in it
+
+up: setup ## start three nodes in three zones, make a table, write and read items
+	@$(BIN)/python -m keystead_cli.demo --data $(DATA)
+
+down: setup ## stop the nodes that `make up` started (the data stays)
+	@$(BIN)/keystead down --data $(DATA)
+
+lint: setup ## ruff, mypy --strict and the import layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+test: lint ## lint, types, layers and every test that needs no Kubernetes
+	@$(BIN)/python -m pytest
+
+sim: setup ## simulate SEEDS=500 FROM=1, or one SEED=1234 with its trace (SHRINK=1, UNTIL=n)
+	@$(if $(SEED),$(BIN)/python -m tests.sim one --seed $(SEED) $(if $(SHRINK),--shrink) $(if $(UNTIL),--until $(UNTIL)),$(BIN)/python -m tests.sim run --seeds $(SEEDS) --from $(FROM))
+
+sim-nightly: setup ## simulate 100,000 seeds and check the whole table of planted bugs
+	@$(BIN)/python -m tests.sim run --seeds 100000 --from $(FROM)
+	@$(BIN)/python -m tests.sim planted --all
+
+explore: setup ## every order of events of a small cluster
+	@$(BIN)/python -m tests.sim explore
+
+soak: setup ## faults against real processes for MINUTES=30
+	@$(BIN)/python -m tests.faults.soak $(MINUTES)
+
+bench: setup ## measure against etcd, dynalite and DynamoDB Local; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+clean: ## remove .venv and caches (not the data)
+	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .hypothesis build

@@ -1,0 +1,58 @@
+"""Which replicas a node hosts, as the cluster map and its own replicas say. Pure; run on every change of the map.
+
+The map only proposes: a replica is created where the map names it as founder, member or target, and dropped only when
+the group's own committed membership, newer than what the replica has seen, excludes its id (or the table is gone).
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from keystead_core.cluster_map import ClusterMap, PartitionEntry
+from keystead_core.ids import MILLISECOND, NodeId, PartitionId, ReplicaId
+from keystead_core.replication.events import DropReplica, HostReplica, SetTarget
+from keystead_core.replication.membership import Membership, founding_membership
+
+
+class Hosted(msgspec.Struct, frozen=True):
+    """A replica that is here. `version`: of its latest membership; 0 where it knows none."""
+
+    replica: ReplicaId
+    version: int
+
+
+def plan_hosting(
+    entry: PartitionEntry, node: NodeId, hosted: Hosted | None
+) -> list[DropReplica | HostReplica | SetTarget]:
+    """What the node's core is to be told about one partition of the map."""
+    events: list[DropReplica | HostReplica | SetTarget] = []
+    named = [t for t in [*entry.target, *entry.members, *entry.founders] if t.node == node]
+    current = {t.replica for t in [*entry.target, *entry.members]}
+    wanted = max((t.replica for t in named if t.replica in current), default=None)
+    if hosted is not None and hosted.replica not in current and entry.membership_version > hosted.version:
+        events.append(DropReplica(entry.id, hosted.replica))
+        hosted = None
+    if hosted is None and wanted is not None:
+        is_founder = any(t.replica == wanted for t in entry.founders)
+        founding = founding_of(entry) if is_founder else None
+        events.append(HostReplica(entry.id, wanted, founding))
+    if hosted is not None or wanted is not None:
+        # Of the map's quorum only what exceeds a majority is a rule; a majority follows the number of voters.
+        majority = len([t for t in entry.target if t.role != "learner"]) // 2 + 1
+        minimum = entry.write_quorum if entry.write_quorum > majority else 0
+        events.append(SetTarget(entry.id, entry.target, minimum, entry.durable_zones))
+    return events
+
+
+def founding_of(entry: PartitionEntry) -> Membership:
+    """The group's first membership: the same at every founder, whenever it makes it."""
+    lease = entry.founding_lease_ms * MILLISECOND
+    return founding_membership(entry.founders, entry.founding_write_quorum, entry.founding_durable_zones, lease)
+
+
+def plan_removed(
+    cluster_map: ClusterMap, hosted: Mapping[PartitionId, Hosted], removed: list[PartitionId]
+) -> list[DropReplica]:
+    """Drops of replicas whose partitions were deleted with their table, which the catalog committed."""
+    gone = [p for p in removed if p not in cluster_map.partitions]
+    return [DropReplica(p, hosted[p].replica) for p in gone if p in hosted]

@@ -1,0 +1,44 @@
+"""The body of a DATA record: row changes, in order.
+
+body   = change*
+change = kind:u8 key_length:u16 value_length:u32 key value        kind: 1 put, 2 delete (no value)
+"""
+
+import struct
+from typing import Final
+
+_HEAD: Final = struct.Struct("<BHI")
+PUT: Final = 1
+DELETE: Final = 2
+
+Change = tuple[bytes, bytes | None]
+
+
+class ChangesError(ValueError):
+    """The bytes are no row changes."""
+
+
+def encode_change(key: bytes, value: bytes | None) -> bytes:
+    """One put (or, with value None, delete) of a row."""
+    if value is None:
+        return _HEAD.pack(DELETE, len(key), 0) + key
+    return _HEAD.pack(PUT, len(key), len(value)) + key + value
+
+
+def decode_changes(data: bytes, offset: int = 0) -> list[Change]:
+    """The changes from `offset` on. Raises ChangesError."""
+    changes: list[Change] = []
+    end = len(data)
+    while offset < end:
+        if end - offset < _HEAD.size:
+            raise ChangesError("a change is cut short")
+        kind, key_length, value_length = _HEAD.unpack_from(data, offset)
+        offset += _HEAD.size
+        if kind not in (PUT, DELETE) or (kind == DELETE and value_length) or end - offset < key_length + value_length:
+            raise ChangesError(f"no row change at byte {offset - _HEAD.size}")
+        key = data[offset : offset + key_length]
+        offset += key_length
+        value = data[offset : offset + value_length] if kind == PUT else None
+        offset += value_length
+        changes.append((key, value))
+    return changes

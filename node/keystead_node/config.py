@@ -1,0 +1,72 @@
+"""The configuration file of a node process, and its exit codes."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from keystead_core.ids import MILLISECOND
+from keystead_core.replication.settings import Settings
+
+EXIT_IN_USE = 3
+EXIT_NOT_WRITABLE = 4
+EXIT_TOO_NEW = 5
+EXIT_PORT_IN_USE = 6
+EXIT_WRONG_CLUSTER = 7
+EXIT_DISK_FAILED = 8
+EXIT_RENOUNCED = 9
+
+
+class ConfigError(ValueError):
+    """The configuration file is not usable; the message says where."""
+
+
+class NodeConfig(msgspec.Struct, kw_only=True):
+    """`settings` are the cluster's settings by name (docs/cli.md); those that concern a node process are read here."""
+
+    cluster: str
+    name: str
+    zone: str
+    data_dir: str
+    api_port: int
+    peer_port: int
+    admin_port: int
+    host: str = ""
+    disk: str = ""
+    bind: str = "127.0.0.1"
+    advertise: str = "127.0.0.1"
+    seeds: list[str] = []
+    catalog_lock_file: str = ""
+    access_keys: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+
+    def number(self, name: str, default: int) -> int:
+        value = self.settings.get(name, default)
+        try:
+            return int(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"settings.{name}: {value!r} is no whole number") from error
+
+    def replication(self) -> Settings:
+        """The protocol's constants. Raises ConfigError."""
+        lock = str(self.settings.get("lock", "preferred"))
+        if lock not in ("required", "preferred", "none"):
+            raise ConfigError(f"settings.lock: {lock!r} is none of required, preferred, none")
+        lease_ms = self.number("lease_ms", 1000)
+        if not 100 <= lease_ms <= 60_000:
+            raise ConfigError(f"settings.lease_ms: {lease_ms} is not between 100 and 60000")
+        return Settings(
+            lease=lease_ms * MILLISECOND,
+            heartbeat=self.number("heartbeat_ms", max(20, lease_ms // 5)) * MILLISECOND,
+            resend=max(100, lease_ms * 2 // 5) * MILLISECOND,
+            lock=lock,
+            seal_bytes=self.number("seal_bytes", 4 * 1024 * 1024),
+        )
+
+
+def read_config(path: Path) -> NodeConfig:
+    """Raises ConfigError, OSError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=NodeConfig)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{path}: {error}") from error

@@ -1,0 +1,125 @@
+"""Group commit: what the core wants persisted, gathered while one fdatasync runs and written under the next.
+
+Entries wait in arrival order; whenever the writer thread is free, all that wait become one batch of the hot log, one
+set of writes and one fdatasync. So a batch grows with the load, and an idle node pays one sync for one write.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from keystead_core.ids import PartitionId
+from keystead_core.log.entries import LogEntry
+from keystead_node.storage.disk import DiskFailed, FileDisk
+from keystead_node.storage.hot_log import HotLog, HotLogFull
+
+log = structlog.get_logger("log_writer")
+
+ENTRIES_MAX = 4096
+
+
+class LogWriter:
+    """Owns the hot log. All callbacks come on the event loop; `on_full(partitions)` names what pins the log."""
+
+    def __init__(
+        self,
+        hot_log: HotLog,
+        disk: FileDisk,
+        on_synced: Callable[[int], None],
+        on_full: Callable[[list[PartitionId]], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self._hot_log = hot_log
+        self._disk = disk
+        self._on_synced = on_synced
+        self._on_full = on_full
+        self._on_failed = on_failed
+        self._loop = asyncio.get_running_loop()
+        self._entries: list[LogEntry] = []
+        self._sequence = 0
+        self._busy = False
+        self._failed = False
+        self.batches = 0
+        self.syncs_seconds = 0.0
+        self._work: tuple[list[tuple[int, bytes]], int, int] | None = None
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def hot_log(self) -> HotLog:
+        return self._hot_log
+
+    def persist(self, sequence: int, entries: list[LogEntry]) -> None:
+        self._entries += entries
+        self._sequence = sequence
+        if not self._busy:
+            self._busy = True
+            # The turn of the loop may bring more: one batch for all of it.
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        entries, self._entries = self._entries[:ENTRIES_MAX], self._entries[ENTRIES_MAX:]
+        if self._failed or not entries:
+            self._busy = False
+            return
+        try:
+            writes = self._hot_log.append(entries)
+        except HotLogFull:
+            self._entries = entries + self._entries
+            self._on_full([partition for partition, _ in self._hot_log.space().pins])
+            self._loop.call_later(0.02, self._begin)
+            return
+        # While more waits than one batch takes, its last sequence is not complete yet.
+        sequence = self._sequence if not self._entries else -1
+        with self._wake:
+            self._work = (writes, self._hot_log.last_batch, sequence)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        """The writer thread: takes one batch at a time."""
+        while True:
+            with self._wake:
+                while self._work is None and not self._closing:
+                    self._wake.wait()
+                if self._work is None:
+                    return
+                writes, batch, sequence = self._work
+                self._work = None
+            try:
+                self._disk.write_all(writes)
+                self._disk.sync()
+            except (DiskFailed, OSError) as error:
+                self._notify(self._fail, str(error))
+                return
+            self._notify(self._synced, batch, sequence)
+
+    def _notify(self, call: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            os._exit(8 if call == self._fail else 0)  # The loop is gone: nobody is left to tell.
+
+    def _synced(self, batch: int, sequence: int) -> None:
+        self.batches += 1
+        self._hot_log.synced(batch)
+        self._busy = bool(self._entries)
+        if self._busy:
+            self._begin()
+        if sequence >= 0:
+            self._on_synced(sequence)
+
+    def _fail(self, reason: str) -> None:
+        """A failed fdatasync is a crash, never a retry."""
+        self._failed = True
+        self._on_failed(reason)
+
+    def close(self) -> None:
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(timeout=5)

@@ -1,0 +1,238 @@
+"""What a node keeps of each partition beside the hot log: the rows and the cold log, under DATA/partitions/<id>/.
+
+Databases open lazily: a replica acks, votes and serves its log before its rows are open. What is committed meanwhile
+waits here and is applied in order once they are. The catalog's partition has a state machine in front of its rows.
+"""
+
+import asyncio
+import shutil
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from keystead_core.ids import Lsn, PartitionId
+from keystead_core.log.entries import EMPTY_LOG, LogPoint
+from keystead_core.log.ops import decode_changes
+from keystead_core.log.record import HEADER_BYTES, Kind, Record, decode_records
+from keystead_node.storage.cold_log import ColdLog, DirectoryStore
+from keystead_node.storage.faults import file_io
+from keystead_node.storage.row_store import RowStore, RowStores
+
+log = structlog.get_logger("partition_store")
+
+COLD_BYTES_PER_READ = 4 * 1024 * 1024
+BASE_FILE = "rows.base"
+Change = tuple[bytes, bytes | None]
+
+
+class Interpreter(Protocol):
+    """Turns a committed record that is no row change into row changes (the catalog's state machine)."""
+
+    def begin(self, rows: RowStore) -> None:
+        """The rows are open: rebuild the state from them."""
+        ...
+
+    def apply(self, record: Record) -> tuple[Sequence[Change], bytes | None]:
+        """The row changes, and the answer for whoever proposed the record here."""
+        ...
+
+    def applied(self) -> None:
+        """A batch is in the rows."""
+        ...
+
+
+class PartitionStore:
+    """One partition's rows and cold log. Rows are touched on the event loop only; seal and read_cold in threads."""
+
+    def __init__(self, owner: "PartitionStores", partition: PartitionId, directory: Path) -> None:
+        self._owner = owner
+        self._partition = partition
+        self.directory = directory
+        self.cold = ColdLog(DirectoryStore(directory / "cold", file_io()), partition)
+        self.interpreter: Interpreter | None = None
+        self._rows: RowStore | None = None
+        self._opening: asyncio.Future[None] | None = None
+        self._queue: deque[tuple[list[Record], Any]] = deque()
+        self.applied_lsn: Lsn = 0
+
+    # -- rows -----------------------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> RowStore | None:
+        return self._rows
+
+    async def open(self) -> RowStore:
+        """The rows, opened in a thread the first time, with everything applied that waited for it."""
+        while self._rows is None:
+            if self._opening is None:
+                self._opening = asyncio.ensure_future(self._open())
+            await asyncio.shield(self._opening)
+        return self._rows
+
+    async def _open(self) -> None:
+        try:
+            rows = await self._owner.in_thread(self._owner.row_stores.open, self._partition)
+            self.applied_lsn = rows.applied_lsn
+            if self.interpreter is not None:
+                self.interpreter.begin(rows)
+            self._rows = rows
+        finally:
+            self._opening = None
+        while self._queue:
+            records, waiting = self._queue.popleft()
+            self._apply(records, waiting)
+
+    def apply(self, records: list[Record], waiting: Any) -> None:
+        """Applies committed records in order; PartitionStores.on_applied is called when the rows hold them."""
+        if self._rows is None:
+            self._queue.append((records, waiting))
+            if self._owner.eager or waiting or self.interpreter is not None:
+                self._owner.open_soon(self)
+            return
+        self._apply(records, waiting)
+
+    def _apply(self, records: list[Record], waiting: Any) -> None:
+        first, last = records[0].lsn, records[-1].lsn
+        if first > self.applied_lsn + 1:
+            self._apply_from_cold(first - 1)
+        if first <= self.applied_lsn:
+            records = [record for record in records if record.lsn > self.applied_lsn]
+        if records:
+            self._write(records, waiting)
+        self._owner.on_applied(self._partition, last)
+
+    def _apply_from_cold(self, upto_lsn: Lsn) -> None:
+        """The rows are older than the hot log's start: what is between is in the cold log."""
+        while self.applied_lsn < upto_lsn:
+            _, data = self.read_cold(self.applied_lsn, COLD_BYTES_PER_READ)
+            records = [r for r in decode_records(data) if self.applied_lsn < r.lsn <= upto_lsn]
+            assert records, f"rows of partition {self._partition} end at {self.applied_lsn}, the cold log starts later"
+            self._write(records, None)
+
+    def _write(self, records: list[Record], waiting: Any) -> None:
+        assert self._rows is not None
+        changes: list[Change] = []
+        answers = dict(waiting) if waiting else {}
+        for record in records:
+            waiter = answers.get(record.lsn)
+            if record.kind == Kind.DATA:
+                if waiter is not None and waiter.wants_old:
+                    waiter.result = self._before(changes, waiter.row_key)
+                changes += decode_changes(record.raw, HEADER_BYTES)
+            elif record.kind == Kind.CATALOG and self.interpreter is not None:
+                more, answer = self.interpreter.apply(record)
+                changes += more
+                if waiter is not None:
+                    waiter.result = answer
+        last = records[-1].lsn
+        self._rows.apply(changes, last)
+        self.applied_lsn = last
+        if self.interpreter is not None:
+            self.interpreter.applied()
+
+    def _before(self, changes: list[Change], row_key: bytes) -> bytes | None:
+        for key, value in reversed(changes):
+            if key == row_key:
+                return value
+        assert self._rows is not None
+        return self._rows.get(row_key)
+
+    # -- cold log (called in threads) -----------------------------------------------------------------------------
+
+    def seal(self, records: list[Record]) -> LogPoint:
+        """Writes a segment; returns the cold log's new end. Raises ColdError, DiskFull, DiskFailed."""
+        if self.cold.end.lsn and records[0].lsn <= self.cold.end.lsn:
+            records = [record for record in records if record.lsn > self.cold.end.lsn]
+        if records:
+            self.cold.seal(records)
+        return self.cold.end
+
+    def read_cold(self, after_lsn: Lsn, bytes_max: int) -> tuple[LogPoint, bytes]:
+        """(the point behind which they start, records end to end); nothing where the cold log does not reach."""
+        before = self.cold.read_from(after_lsn, 1) if after_lsn else []
+        if after_lsn and not before:
+            return EMPTY_LOG, b""
+        records = self.cold.read_from(after_lsn + 1, bytes_max)
+        prev = LogPoint(before[0].epoch, before[0].lsn, before[0].hash) if before else EMPTY_LOG
+        return prev, b"".join([record.raw for record in records])
+
+    def close(self) -> None:
+        if self._rows is not None:
+            self._owner.row_stores.close(self._partition)
+            self._rows = None
+
+
+class PartitionStores:
+    """All partitions' stores of a node. `eager`: open databases as soon as they have something to apply."""
+
+    def __init__(self, data_dir: Path, row_stores: RowStores) -> None:
+        self.data_dir = data_dir
+        self.row_stores = row_stores
+        self.on_applied: Callable[[PartitionId, Lsn], None] = lambda partition, lsn: None
+        self.interpreters: dict[PartitionId, Interpreter] = {}
+        self.eager = False
+        self._stores: dict[PartitionId, PartitionStore] = {}
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="store")
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    def directory(self, partition: PartitionId) -> Path:
+        return self.data_dir / "partitions" / str(partition)
+
+    def get(self, partition: PartitionId) -> PartitionStore:
+        store = self._stores.get(partition)
+        if store is None:
+            directory = self.directory(partition)
+            (directory / "cold").mkdir(parents=True, exist_ok=True)
+            store = self._stores[partition] = PartitionStore(self, partition, directory)
+            store.interpreter = self.interpreters.get(partition)
+        return store
+
+    def in_thread(self, function: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
+        return asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    def open_soon(self, store: PartitionStore) -> None:
+        task = asyncio.ensure_future(store.open())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def open_all(self) -> None:
+        """Opens what has something to apply, one after the other, in the background of a start."""
+        self.eager = True
+        for store in list(self._stores.values()):
+            if store.rows is None:
+                await store.open()
+
+    def drop(self, partition: PartitionId) -> None:
+        """The replica is gone and its tombstone durable: delete its rows and cold log."""
+        store = self._stores.pop(partition, None)
+        if store is not None:
+            store.close()
+        shutil.rmtree(self.directory(partition), ignore_errors=True)
+
+    def replace_rows(self, partition: PartitionId, staged: Path, base: LogPoint) -> None:
+        """Puts a staged checkpoint in the place of the rows, drops the cold log, and notes what the rows hold."""
+        store = self._stores.pop(partition, None)
+        if store is not None:
+            store.close()
+        directory = self.directory(partition)
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        staged.rename(directory / "rows")
+        (directory / BASE_FILE).write_text(str(base.lsn))
+
+    def rows_base(self, partition: PartitionId) -> Lsn:
+        """The LSN that the rows held when a copy was installed; 0 where they grew from the log alone."""
+        try:
+            return int((self.directory(partition) / BASE_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()

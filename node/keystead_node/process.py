@@ -1,0 +1,266 @@
+"""One node put together: volume, core, shell, peers, catalog, API and admin port; and its orderly end."""
+
+import asyncio
+import gc
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from keystead_core.cluster_map import ClusterSettings, MapDelta, NodeEntry
+from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
+from keystead_core.replication import events as ev
+from keystead_core.replication.node import Node
+from keystead_node import recovered
+from keystead_node.admin import Admin
+from keystead_node.api.app import make_handler, make_server
+from keystead_node.catalog_client import CatalogClient
+from keystead_node.catalog_host import CatalogHost
+from keystead_node.clock import boottime_us
+from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, NodeConfig
+from keystead_node.copies import Copies
+from keystead_node.errors import WriteOutcomeUnknown
+from keystead_node.log_writer import LogWriter
+from keystead_node.map_keeper import MapKeeper
+from keystead_node.metrics import STALL_SECONDS, Metrics
+from keystead_node.partition_store import PartitionStores
+from keystead_node.router import Router
+from keystead_node.rows import LocalRows
+from keystead_node.shell import Shell
+from keystead_node.status import node_status
+from keystead_node.storage.disk import DiskFailed
+from keystead_node.transport import requests as rq
+from keystead_node.transport.codec import Hello
+from keystead_node.transport.peers import Peers
+
+log = structlog.get_logger("node")
+
+HANDOVER_SECONDS_MAX = 3.0
+HOUSEKEEPING_SECONDS = 0.5
+FLUSHES_PER_TURN = 4
+MEGABYTE = 1024 * 1024
+
+
+class PortInUse(Exception):
+    """Another process listens on a port of this node."""
+
+
+class NodeProcess:
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+        self._exit_reason = ""
+
+    async def run(self) -> int:
+        """Serves until SIGTERM, SIGINT or a fatal fault. Raises what opening a volume raises, PortInUse, DiskFailed."""
+        config = self.config
+        volume = await asyncio.to_thread(recovered.open_volume, config)
+        try:
+            await self._build(volume)
+            await self._listen()
+            self._start()
+            log.info(
+                "node started", name=config.name, id=volume.node, boot=volume.boot, replicas=len(self.core.replicas)
+            )
+            await self._stopping.wait()
+            await self._stop()
+        finally:
+            volume.close()
+        if self._exit_code == EXIT_DISK_FAILED:
+            raise DiskFailed(self._exit_reason)
+        return self._exit_code
+
+    async def _build(self, volume: recovered.OpenVolume) -> None:
+        config = self.config
+        self.volume = volume
+        nonce = int.from_bytes(os.urandom(2))
+        boot = volume.boot << 16 | nonce
+        seed = int.from_bytes(os.urandom(8))
+        self.core = Node(config.replication(), volume.node, boot, volume.replicas, boottime_us(), seed)
+        self.metrics = Metrics()
+        self.stores = PartitionStores(Path(config.data_dir), volume.row_stores)
+        hello = Hello(config.cluster, volume.node, boot)
+        self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost)
+        self.shell = Shell(self.core, self.peers, self.stores)
+        self.writer = LogWriter(volume.hot_log, volume.disk, self._on_synced, self._on_log_full, self._on_disk_failed)
+        self.shell.writer = self.writer
+        self.catalog = CatalogHost()
+        self.stores.interpreters[CATALOG_PARTITION] = self.catalog
+        self.client = CatalogClient(self.shell, config.catalog_lock_file)
+        self.shell.take_lock = self.client.take_lock
+        self.keeper = MapKeeper(
+            self.shell, self.catalog, self.client, Path(config.data_dir), config.seeds, self._cluster_settings()
+        )
+        self.shell.on_renounced = self.keeper.on_renounced = self._renounce
+        self.rows = LocalRows(self.shell)
+        self.router = Router(self.rows, self.keeper, self.client)
+        copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
+        self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
+        self.metrics.observe(self.shell, self.writer, self.router, self.copies)
+        self.admin = Admin(self.shell, self.keeper, self.client, self.metrics, self._status, self.stop)
+
+    def _cluster_settings(self) -> ClusterSettings:
+        config = self.config
+        return ClusterSettings(
+            partitions=config.number("partitions", 1),
+            replicas=config.number("replicas", 3),
+            write_quorum=config.number("write_quorum", 0),
+            durable_zones=config.number("durable_zones", 2),
+            lease_ms=config.number("lease_ms", 1000),
+            shared_fate_ok=bool(config.settings.get("shared_fate_ok", False)),
+        )
+
+    async def _listen(self) -> None:
+        config = self.config
+        handler = make_handler(self.router, None, self._observe)
+        server = make_server(handler, keepalive_timeout=75.0)
+        loop = asyncio.get_running_loop()
+        for what, port, listen in (
+            ("peer", config.peer_port, self.peers.listen(config.bind, config.peer_port)),
+            ("admin", config.admin_port, self.admin.listen(config.bind, config.admin_port)),
+            ("API", config.api_port, loop.create_server(server, config.bind, config.api_port)),
+        ):
+            try:
+                await listen
+            except OSError as error:
+                raise PortInUse(
+                    f"{what} port {config.bind}:{port} cannot be used: {error.strerror or error}"
+                ) from error
+
+    def _start(self) -> None:
+        self.keeper.load()
+        self.shell.start()
+        self.keeper.start()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        entry = self._node_entry()
+        self._tasks = [
+            asyncio.ensure_future(self.keeper.register(entry, self.config.cluster)),
+            asyncio.ensure_future(self._keep_house()),
+            asyncio.ensure_future(self.stores.open_all()),
+        ]
+        gc.collect()
+        gc.freeze()
+
+    def _node_entry(self) -> NodeEntry:
+        config = self.config
+        return NodeEntry(
+            id=self.core.id,
+            name=config.name,
+            zone=config.zone,
+            host=config.host,
+            disk=config.disk,
+            api_address=f"{config.advertise}:{config.api_port}",
+            peer_address=f"{config.advertise}:{config.peer_port}",
+            admin_address=f"{config.advertise}:{config.admin_port}",
+            boot=self.volume.boot,
+            state="active",
+        )
+
+    # -- what the parts tell each other ---------------------------------------------------------------------------
+
+    def _on_message(self, sender: NodeId, boot: int, message: Any) -> None:
+        self.shell.on_message(sender, boot, message)
+
+    def _on_synced(self, sequence: int) -> None:
+        self.shell.post(ev.Synced(sequence))
+
+    def _on_log_full(self, partitions: list[PartitionId]) -> None:
+        for partition in partitions:
+            self.shell.post(ev.SealWanted(partition))
+
+    def _on_disk_failed(self, reason: str) -> None:
+        self._end(EXIT_DISK_FAILED, reason)
+        # Nothing that was acknowledged is at risk, and nothing may be acknowledged any more.
+        self._stopping.set()
+
+    def _on_peer_lost(self, node: NodeId) -> None:
+        self.shell.post(ev.PeerLost(node))
+
+    def _renounce(self, reason: str) -> None:
+        self._end(EXIT_RENOUNCED, reason)
+        self.volume.renounce()
+
+    def _end(self, code: int, reason: str) -> None:
+        log.error("node ends", code=code, reason=reason)
+        self._exit_code, self._exit_reason = code, reason
+        self._stopping.set()
+
+    def _observe(self, operation: str, error: str, seconds: float) -> None:
+        self.metrics.observe_request(operation, error, seconds)
+
+    def _status(self) -> dict[str, Any]:
+        return node_status(self.config, self.shell, self.keeper, self.volume.was_empty)
+
+    async def _on_request(self, sender: NodeId, request: rq.Request) -> rq.Answer:
+        match request:
+            case rq.RunCommand():
+                try:
+                    return await self.client.run_here(request.command)
+                except WriteOutcomeUnknown as error:
+                    return rq.Answer(rq.UNKNOWN_OUTCOME, reason=str(error))
+            case rq.FollowMap():
+                if CATALOG_PARTITION not in self.core.replicas:
+                    return rq.Answer(rq.REFUSED, reason="no replica of the catalog here")
+                return rq.Answer(rq.OK, value=await self.keeper.answer_follow(request))
+            case rq.CopyBegin() | rq.CopyChunk() | rq.CopyEnd():
+                return await self.copies.receive(sender, request)
+            case _:
+                return await self.rows.serve(request)
+
+    # -- housekeeping ---------------------------------------------------------------------------------------------
+
+    async def _keep_house(self) -> None:
+        """Measures stalls of the loop and space on disk, seals what pins the hot log, flushes rows that lag."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            late = loop.time() - before - HOUSEKEEPING_SECONDS
+            if late > STALL_SECONDS:
+                self.metrics.stalls.inc()
+                self.metrics.stall_seconds.inc(late)
+            space = self.writer.hot_log.space()
+            if space.is_scarce:
+                self._on_log_full([partition for partition, _ in space.pins])
+            level = self.volume.disk_level()
+            self.rows.disk_is_short = level >= 1
+            await self.stores.in_thread(self.volume.row_stores.flush_lagging, FLUSHES_PER_TURN)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ends the process in order: masterships handed over, then everything closed."""
+        self._stopping.set()
+
+    async def _stop(self) -> None:
+        if self._exit_code == 0:
+            await self._hand_over_all()
+        for task in self._tasks:
+            task.cancel()
+        await self.admin.close()
+        await self.peers.close()
+        await self.keeper.close()
+        self.writer.close()
+        self.stores.close()
+
+    async def _hand_over_all(self) -> None:
+        deadline = time.monotonic() + HANDOVER_SECONDS_MAX
+        handed: set[PartitionId] = set()
+        while time.monotonic() < deadline:
+            mastered = [r for r in self.core.replicas.values() if r.mastership is not None and len(r.peers()) > 0]
+            if not mastered or not self.peers.links:
+                return
+            for r in mastered:
+                if r.partition not in handed:
+                    handed.add(r.partition)
+                    self.shell.post(ev.HandOver(r.partition, 0))  # type: ignore[arg-type]
+            await asyncio.sleep(0.01)
+
+
+__all__ = ["MapDelta", "NodeProcess", "PortInUse"]

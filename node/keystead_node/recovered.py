@@ -1,0 +1,107 @@
+"""Opening a node's volume: identity, hot log and what every replica had, ready for the core."""
+
+from pathlib import Path
+
+import structlog
+
+from keystead_core.ids import NodeId, PartitionId
+from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
+from keystead_node.config import NodeConfig
+from keystead_node.partition_store import BASE_FILE
+from keystead_node.storage.cold_log import ColdLog, DirectoryStore
+from keystead_node.storage.disk import FileDisk, Volume
+from keystead_node.storage.faults import file_io
+from keystead_node.storage.hot_log import HotLog
+from keystead_node.storage.recovery import recover
+from keystead_node.storage.row_store import RowStores
+
+log = structlog.get_logger("recovery")
+
+MEGABYTE = 1024 * 1024
+HOT_LOG_FILE = "hot.log"
+
+
+class OpenVolume:
+    """A volume that this process holds alone. `replicas` is what it had of each."""
+
+    def __init__(self, volume: Volume, disk: FileDisk, hot_log: HotLog, replicas: list[RecoveredReplica]) -> None:
+        self._volume = volume
+        self.disk = disk
+        self.hot_log = hot_log
+        self.replicas = replicas
+        self.row_stores: RowStores
+        self.node = NodeId(volume.identity.node_id)
+        self.boot = volume.identity.boot
+        self.was_empty = volume.was_empty
+
+    def disk_level(self) -> int:
+        """0: enough space; 1: below reserve 1 (growing writes are refused); 2: below reserve 2."""
+        return self._volume.space_level()
+
+    def renounce(self) -> None:
+        """The identity is given up: the volume is set aside, and the next start finds an empty one."""
+        self._volume.renounce()
+
+    def close(self) -> None:
+        self.disk.close()
+        self._volume.close()
+
+
+def open_volume(config: NodeConfig) -> OpenVolume:
+    """Raises VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster, DiskFailed."""
+    data_dir = Path(config.data_dir)
+    volume = Volume.open(data_dir, config.cluster)
+    try:
+        hot_bytes = config.number("hot_log_mb", 256) * MEGABYTE
+        path = data_dir / HOT_LOG_FILE
+        is_new = not path.exists()
+        replicas: list[RecoveredReplica] = []
+        disk = FileDisk.open(path, hot_bytes)
+        if is_new:
+            hot_log = HotLog.create(disk, NodeId(volume.identity.node_id))
+        else:
+            ends = cold_ends(data_dir)
+            hot_log, replicas = recover(disk, NodeId(volume.identity.node_id), {p: e for p, (_, e) in ends.items()})
+            _complete(data_dir, replicas, ends)
+            report = hot_log.report
+            if report.damaged or report.unknown:
+                log.error("damage in the hot log", damaged=report.damaged, unknown=report.unknown)
+    except BaseException:
+        volume.close()
+        raise
+    opened = OpenVolume(volume, disk, hot_log, replicas)
+    opened.row_stores = RowStores(data_dir)
+    return opened
+
+
+def cold_ends(data_dir: Path) -> dict[PartitionId, tuple[int, LogPoint]]:
+    """(first LSN, last point) of each partition's cold log that has one."""
+    found: dict[PartitionId, tuple[int, LogPoint]] = {}
+    for directory in sorted((data_dir / "partitions").glob("*")):
+        if directory.name.isdigit() and (directory / "cold").is_dir():
+            partition = PartitionId(int(directory.name))
+            cold = ColdLog(DirectoryStore(directory / "cold", file_io()), partition)
+            if cold.end != EMPTY_LOG:
+                found[partition] = (cold.start_lsn, cold.end)
+    return found
+
+
+def _complete(data_dir: Path, replicas: list[RecoveredReplica], ends: dict[PartitionId, tuple[int, LogPoint]]) -> None:
+    """Adds what the hot log does not know. The rows stay closed: what they hold at least follows from their base."""
+    for found in replicas:
+        found.cold_start = ends.get(found.partition, (0, EMPTY_LOG))[0]
+        if found.state is None:
+            continue
+        copied = _rows_base(data_dir / "partitions" / str(found.partition) / BASE_FILE)
+        base = found.state.base.lsn
+        grew_from_log = found.cold_start == 1 and found.cold_end.lsn >= base
+        followed = copied and found.cold_start == copied + 1 and found.cold_end.lsn >= base
+        if copied >= base or grew_from_log or followed:
+            found.applied_lsn = base
+
+
+def _rows_base(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0

@@ -1,0 +1,269 @@
+"""The router: any node serves any request. Implements api.backend.Backend over the local shell and the peers.
+
+A request goes to the partition's master: here, or over one hop. While a group has no master the request waits for
+one, within bounds: a refusal means that nothing was done, so it may be said again.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from keystead_core.catalog.commands import CreateTable, DeleteTable, TableSpec
+from keystead_core.catalog.results import CatalogReply
+from keystead_core.cluster_map import PartitionEntry, TableDefinition
+from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
+from keystead_node.api import errors
+from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
+from keystead_node.clock import wall_us
+from keystead_node.errors import DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.map_keeper import MapKeeper
+from keystead_node.rows import LocalRows
+from keystead_node.transport import requests as rq
+
+PATIENCE_SECONDS = 5.0
+REQUEST_SECONDS = 5.0
+PAUSE_SECONDS_FIRST = 0.005
+PAUSE_SECONDS_MAX = 0.05
+CREATE_SECONDS = 10.0
+
+
+class Router:
+    def __init__(self, rows: LocalRows, keeper: MapKeeper, client: CatalogClient) -> None:
+        self._rows = rows
+        self._keeper = keeper
+        self._client = client
+        self._shell = rows.shell
+        self._own = rows.shell.core.id
+        self._hints: dict[PartitionId, NodeId] = {}
+        self.retries = 0
+        self.forwarded = 0
+
+    # -- tables ---------------------------------------------------------------------------------------------------
+
+    def table(self, name: str) -> TableDefinition | None:
+        return self._keeper.map.tables.get(name)
+
+    async def resolve_table(self, name: str) -> TableDefinition | None:
+        await self._catch_up()
+        return self.table(name)
+
+    async def _catch_up(self) -> None:
+        """Brings the map to what the catalog has now, by a command that changes nothing."""
+        from keystead_core.catalog.commands import ReportGroups
+
+        try:
+            reply = await self._client.run(ReportGroups([]), seconds=PATIENCE_SECONDS)
+        except CatalogUnavailable:
+            return  # The catalog is away: the last known map is what there is.
+        await self._keeper.wait_for_version(reply.version, 2.0)
+
+    async def create_table(self, definition: TableDefinition) -> TableDefinition:
+        spec = TableSpec(
+            name=definition.name,
+            hash_key=definition.hash_key,
+            range_key=definition.range_key,
+            partitions=definition.partitions,
+            replicas=definition.replicas,
+            write_quorum=definition.write_quorum,
+            durable_zones=definition.durable_zones,
+            managed_by=definition.managed_by,
+            deletion_protection=definition.deletion_protection,
+            tags=definition.tags,
+            billing_mode=definition.billing_mode,
+            read_units=definition.read_units,
+            write_units=definition.write_units,
+        )
+        command = CreateTable(spec, os.urandom(16), wall_us() / 1e6)
+        return await self._table_command(command, definition.name)
+
+    async def delete_table(self, name: str) -> TableDefinition:
+        return await self._table_command(DeleteTable(name), name)
+
+    async def _table_command(self, command: CreateTable | DeleteTable, name: str) -> TableDefinition:
+        try:
+            reply = await self._client.run(command, seconds=CREATE_SECONDS, repeat=False)
+        except CatalogUnavailable as error:
+            raise errors.Unavailable("The catalog cannot be reached: tables cannot be made or deleted now") from error
+        except WriteOutcomeUnknown as error:
+            raise errors.OutcomeUnknown() from error
+        if reply.error or reply.table is None:
+            raise _table_error(reply, name)
+        await self._keeper.wait_for_version(reply.version, 2.0)
+        return reply.table
+
+    async def list_tables(self) -> list[str]:
+        await self._catch_up()
+        return list(self._keeper.map.tables)
+
+    # -- rows -----------------------------------------------------------------------------------------------------
+
+    async def write(self, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
+        entry = await self._find(table, row_key)
+        if self._shell.master_of(entry.id) == self._own:
+            try:
+                return await self._rows.write(entry.id, entry.generation, row_key, value, want_old)
+            except NotMaster:
+                pass
+            except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull) as error:
+                raise _api_error(error) from error
+        request = rq.WriteRow(entry.id, entry.generation, row_key, value, want_old)
+        answer = await self._at_master(entry, lambda: request, writes=True)
+        return answer.value
+
+    async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
+        entry = await self._find(table, row_key)
+        if consistent:
+            if not self._shell.read_refusal(entry.id):
+                return await self._rows.get(entry.id, row_key)
+        elif self._rows.has_rows(entry.id):
+            return await self._rows.get(entry.id, row_key)
+        request = rq.ReadRow(entry.id, entry.generation, row_key, consistent)
+        return (await self._at_master(entry, lambda: request, writes=False)).value
+
+    async def scan(
+        self,
+        table: TableDefinition,
+        low: bytes,
+        high: bytes | None,
+        consistent: bool,
+        max_rows: int,
+        max_bytes: int,
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        found: list[tuple[bytes, bytes]] = []
+        while True:
+            entry = await self._find(table, low)
+            end = entry.high if high is None else high if entry.high is None else min(high, entry.high)
+            request = rq.ScanRows(entry.id, entry.generation, low, end, consistent, max_rows - len(found), max_bytes)
+            answer = await self._scan_one(entry, request)
+            found += answer.rows
+            max_bytes -= sum(len(value) for _, value in answer.rows)
+            full = answer.more or len(found) >= max_rows or max_bytes <= 0
+            if full and found:
+                return found, found[-1][0]
+            if end is None or end == high:
+                return found, None
+            low = end
+
+    async def _scan_one(self, entry: PartitionEntry, request: rq.ScanRows) -> rq.Answer:
+        local = self._rows.has_rows(entry.id) and not request.consistent
+        if local or not self._shell.read_refusal(entry.id):
+            return await self._rows.scan(request)
+        return await self._at_master(entry, lambda: request, writes=False)
+
+    async def table_sizes(self, name: str) -> tuple[int, int]:
+        index = self._keeper.routes.table(name)
+        by_node: dict[NodeId, list[PartitionId]] = {}
+        for entry in index.entries if index is not None else ():
+            by_node.setdefault(self._choice(entry), []).append(entry.id)
+        items = size = 0
+        for node, partitions in by_node.items():
+            if node == self._own:
+                found = self._rows.sizes(partitions)
+            else:
+                try:
+                    answer = await self._shell.peers.request(node, rq.TableSizes(partitions), 2.0)
+                except rq.RequestFailed:
+                    continue
+                found = (int(answer.hint or 0), answer.applied_lsn)
+            items, size = items + found[0], size + found[1]
+        return items, size
+
+    # -- finding the master ---------------------------------------------------------------------------------------
+
+    async def _find(self, table: TableDefinition, row_key: bytes) -> PartitionEntry:
+        index = self._keeper.routes.table(table.name)
+        entry = index.find(row_key) if index is not None else None
+        if entry is None:
+            await self._catch_up()
+            index = self._keeper.routes.table(table.name)
+            entry = index.find(row_key) if index is not None else None
+        if entry is None:
+            raise errors.table_not_found()
+        return entry
+
+    def _choice(self, entry: PartitionEntry) -> NodeId:
+        """The node that most likely masters the partition: as its replica here says, as last told, as the map says."""
+        return self._shell.master_of(entry.id) or self._hints.get(entry.id) or entry.master
+
+    async def _at_master(self, entry: PartitionEntry, make: Callable[[], rq.Request], writes: bool) -> rq.Answer:
+        """Asks the master, wherever it is, until one answers or patience ends. Raises ApiError."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        pause = PAUSE_SECONDS_FIRST
+        turn = 0
+        while True:
+            answer = await self._ask(self._guess(entry, turn), make(), writes)
+            if answer.status == rq.OK:
+                return answer
+            if answer.status != rq.NOT_MASTER and answer.status != rq.STALE:
+                raise _status_error(answer)
+            self._hints[entry.id] = NodeId(answer.hint)
+            self.retries += 1
+            turn += 1
+            if loop.time() > deadline:
+                raise errors.Unavailable(f"Partition {entry.id} has no master that can be reached: {answer.reason}")
+            if turn > 1 or not answer.hint:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, PAUSE_SECONDS_MAX)
+            fresh = self._keeper.map.partitions.get(entry.id)
+            if fresh is None:
+                await self._catch_up()
+                raise errors.table_not_found()
+            entry = fresh
+
+    def _guess(self, entry: PartitionEntry, turn: int) -> NodeId:
+        choice = self._choice(entry)
+        nodes = [t.node for t in entry.members or entry.target]
+        if turn and turn % 3 == 0 and nodes:
+            return nodes[(turn // 3) % len(nodes)]
+        return choice or (nodes[turn % len(nodes)] if nodes else NodeId(""))
+
+    async def _ask(self, node: NodeId, request: rq.Request, writes: bool) -> rq.Answer:
+        if node == self._own:
+            return await self._rows.serve(request)
+        if not node:
+            return rq.Answer(rq.NOT_MASTER, reason="no member is known")
+        self.forwarded += 1
+        try:
+            return await self._shell.peers.request(node, request, REQUEST_SECONDS)
+        except rq.RequestFailed as failure:
+            if writes and failure.sent:
+                raise errors.OutcomeUnknown() from failure
+            return rq.Answer(rq.NOT_MASTER, reason=str(failure))
+
+
+def _api_error(error: Exception) -> errors.ApiError:
+    if isinstance(error, WriteOutcomeUnknown):
+        return errors.OutcomeUnknown()
+    if isinstance(error, Overloaded):
+        return errors.Throttled()
+    return errors.StorageFull()
+
+
+def _status_error(answer: rq.Answer) -> errors.ApiError:
+    match answer.status:
+        case rq.UNKNOWN_OUTCOME:
+            return errors.OutcomeUnknown()
+        case rq.OVERLOADED:
+            return errors.Throttled()
+        case rq.STORAGE_FULL:
+            return errors.StorageFull()
+        case _:
+            return errors.Unavailable(answer.reason)
+
+
+def _table_error(reply: CatalogReply, name: str) -> errors.ApiError:
+    match reply.error:
+        case "ResourceInUse":
+            return errors.table_already_exists(name)
+        case "ResourceNotFound":
+            return errors.named_table_not_found(name)
+        case "LimitExceeded" | "InsufficientNodes" | "InsufficientZones":
+            return errors.LimitExceeded(reply.message)
+        case "ManagedByResource" | "DeletionProtected":
+            return errors.ValidationException(reply.message)
+        case _:
+            return errors.Unavailable(f"{reply.error}: {reply.message}")
+
+
+__all__ = ["CATALOG_PARTITION", "Router"]

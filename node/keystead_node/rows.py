@@ -1,0 +1,97 @@
+"""The rows of the partitions that this node holds: what a request finds once it has reached the right node."""
+
+from keystead_core.ids import PartitionId
+from keystead_node.errors import DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.shell import Shell
+from keystead_node.storage.row_store import RowStore
+from keystead_node.transport import requests as rq
+
+
+class LocalRows:
+    """`disk_is_short` is set while the volume is below its reserve: then only deletes and reads go on."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.disk_is_short = False
+
+    def has_rows(self, partition: PartitionId) -> bool:
+        """Does a replica here have rows that may be read: a full one, not being copied?"""
+        r = self.shell.core.replicas.get(partition)
+        return r is not None and r.own_member is not None and not r.is_log_only and not r.staged and r.applied_lsn > 0
+
+    async def write(
+        self, partition: PartitionId, generation: int, row_key: bytes, value: bytes | None, want_old: bool
+    ) -> bytes | None:
+        """Raises NotMaster, Overloaded, DiskNearlyFull (nothing was done), WriteOutcomeUnknown."""
+        if self.disk_is_short and value is not None:
+            raise DiskNearlyFull
+        return await self.shell.write(partition, row_key, value, want_old)
+
+    async def get(self, partition: PartitionId, row_key: bytes) -> bytes | None:
+        """The row as applied here; whether that may be served was judged before."""
+        store = self.shell.stores.get(partition)
+        rows = store.rows
+        if rows is None:
+            rows = await store.open()
+        return rows.get(row_key)
+
+    async def serve(self, request: rq.Request) -> rq.Answer:
+        """Answers a request about one partition, as master where it must be one."""
+        try:
+            match request:
+                case rq.WriteRow():
+                    return await self._serve_write(request)
+                case rq.ReadRow():
+                    refusal = self._refusal(request.partition, request.consistent)
+                    if refusal:
+                        return self._not_master(request.partition, refusal)
+                    return rq.Answer(rq.OK, value=await self.get(request.partition, request.row_key))
+                case rq.ScanRows():
+                    refusal = self._refusal(request.partition, request.consistent)
+                    if refusal:
+                        return self._not_master(request.partition, refusal)
+                    return await self.scan(request)
+                case rq.TableSizes():
+                    items, size = self.sizes(request.partitions)
+                    return rq.Answer(rq.OK, hint=str(items), applied_lsn=size)
+                case _:
+                    return rq.Answer(rq.REFUSED, reason="not a request about rows")
+        except NotMaster as refusal_of_core:
+            return rq.Answer(rq.NOT_MASTER, hint=refusal_of_core.hint, reason=refusal_of_core.reason)
+
+    async def _serve_write(self, request: rq.WriteRow) -> rq.Answer:
+        try:
+            old = await self.write(
+                request.partition, request.generation, request.row_key, request.value, request.want_old
+            )
+        except WriteOutcomeUnknown as error:
+            return rq.Answer(rq.UNKNOWN_OUTCOME, reason=str(error))
+        except Overloaded:
+            return rq.Answer(rq.OVERLOADED)
+        except DiskNearlyFull:
+            return rq.Answer(rq.STORAGE_FULL)
+        return rq.Answer(rq.OK, value=old)
+
+    def _refusal(self, partition: PartitionId, consistent: bool) -> str:
+        if consistent:
+            return self.shell.read_refusal(partition)
+        return "" if self.has_rows(partition) else "no rows here"
+
+    def _not_master(self, partition: PartitionId, reason: str) -> rq.Answer:
+        return rq.Answer(rq.NOT_MASTER, hint=self.shell.master_of(partition), reason=reason)
+
+    async def scan(self, request: rq.ScanRows) -> rq.Answer:
+        store = self.shell.stores.get(request.partition)
+        rows: RowStore = store.rows or await store.open()
+        found, more = rows.scan(request.low, request.high, request.max_rows, request.max_bytes)
+        return rq.Answer(rq.OK, rows=found, more=more)
+
+    def sizes(self, partitions: list[PartitionId]) -> tuple[int, int]:
+        """Approximate (rows, bytes) of those partitions whose rows are open here."""
+        items = size = 0
+        for partition in partitions:
+            rows = self.shell.stores.get(partition).rows
+            if rows is not None:
+                items += rows.approximate_rows()
+                size += rows.approximate_bytes()
+        return items, size

@@ -1,0 +1,257 @@
+"""The shell around the core of one node: feeds it events and carries out its effects, in order, without a decision.
+
+One instance on one event loop. Client writes gathered in one turn of the loop become one proposal per partition.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import assert_never
+
+import structlog
+
+from keystead_core.ids import Boot, NodeId, PartitionId
+from keystead_core.log.entries import EMPTY_LOG
+from keystead_core.log.ops import encode_change
+from keystead_core.log.record import Kind
+from keystead_core.replication import effects as ef
+from keystead_core.replication import events as ev
+from keystead_core.replication.membership import Membership, decode_membership
+from keystead_core.replication.messages import Message
+from keystead_core.replication.node import Node
+from keystead_node.clock import boottime_us, wall_us
+from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.log_writer import LogWriter
+from keystead_node.partition_store import PartitionStores
+from keystead_node.storage.cold_log import ColdError
+from keystead_node.storage.faults import DiskFull
+from keystead_node.transport.peers import Peers
+
+log = structlog.get_logger("shell")
+
+
+class Waiter:
+    """A client write under way. `wants_old`: answer with the row before it (a DATA write of one row)."""
+
+    __slots__ = ("future", "result", "row_key", "wants_old")
+
+    def __init__(self, future: "asyncio.Future[bytes | None]", row_key: bytes, wants_old: bool) -> None:
+        self.future = future
+        self.row_key = row_key
+        self.wants_old = wants_old
+        self.result: bytes | None = None
+
+
+class Shell:
+    """Its callables tell the node's other parts what the core wants of them or has decided."""
+
+    def __init__(self, core: Node, peers: Peers, stores: PartitionStores) -> None:
+        self.core = core
+        self.peers = peers
+        self.stores = stores
+        stores.on_applied = self.applied
+        self.writer: LogWriter
+        self.take_lock: Callable[[PartitionId, int], None] = lambda partition, at_least: None
+        self.on_mastership: Callable[[PartitionId, int, Membership], None] = lambda partition, epoch, membership: None
+        self.on_renounced: Callable[[str], None] = lambda reason: None
+        self.send_copy: Callable[[ef.SendCopy], None] = lambda effect: None
+        self.install_copy: Callable[[ef.InstallCopy], None] = lambda effect: None
+        self.discard_copy: Callable[[ef.DiscardCopy], None] = lambda effect: None
+        self.refusals: dict[PartitionId, str] = {}
+        self.counters: dict[str, int] = {"steps": 0, "writes": 0, "reads": 0, "deposed": 0}
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[ev.Event] = deque()
+        self._running = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
+        self._token = 0
+        self._tokens: dict[int, Waiter] = {}
+        self._waiting: dict[PartitionId, deque[tuple[int, Waiter]]] = {}
+        self._proposals: dict[PartitionId, list[tuple[int, int, bytes]]] = {}
+
+    # -- events in ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._execute_all(self.core.start(boottime_us()))
+        self._run()
+
+    def on_message(self, sender: NodeId, boot: Boot, message: Message) -> None:
+        self.post(ev.Received(sender, boot, message))
+
+    def post(self, event: ev.Event) -> None:
+        """Feeds one event to the core and carries out what follows, now or right behind what runs already."""
+        self._events.append(event)
+        if not self._running:
+            self._run()
+
+    def _run(self) -> None:
+        self._running = True
+        try:
+            while self._events:
+                event = self._events.popleft()
+                self.counters["steps"] += 1
+                self._execute_all(self.core.step(event, boottime_us()))
+        finally:
+            self._running = False
+        self._arm()
+
+    def _arm(self) -> None:
+        at = self.core.deadline()
+        if at is None or (self._timer is not None and self._timer_at <= at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, (at - boottime_us()) / 1e6), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.post(ev.Tick())
+
+    # -- client writes and reads ----------------------------------------------------------------------------------
+
+    async def write(self, partition: PartitionId, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
+        """Replicates one row change. Raises NotMaster, Overloaded (nothing done) or WriteOutcomeUnknown."""
+        self.counters["writes"] += 1
+        return await self.propose(partition, Kind.DATA, encode_change(row_key, value), row_key, want_old)
+
+    def propose(
+        self, partition: PartitionId, kind: Kind, body: bytes, row_key: bytes = b"", want_old: bool = False
+    ) -> "asyncio.Future[bytes | None]":
+        """Proposes a record; the future has its result once it is committed and applied here."""
+        future: asyncio.Future[bytes | None] = self._loop.create_future()
+        self._token += 1
+        self._tokens[self._token] = Waiter(future, row_key, want_old)
+        waiting = self._proposals.get(partition)
+        if waiting is None:
+            if not self._proposals:
+                self._loop.call_soon(self._propose_all)
+            waiting = self._proposals[partition] = []
+        waiting.append((self._token, kind, body))
+        return future
+
+    def _propose_all(self) -> None:
+        proposals, self._proposals = self._proposals, {}
+        clock = wall_us()
+        for partition, gathered in proposals.items():
+            self.post(ev.Propose(partition, gathered, clock))
+
+    def read_refusal(self, partition: PartitionId) -> str:
+        """Judged against a clock read now, behind the request's arrival; the rows are read after it."""
+        self.counters["reads"] += 1
+        return self.core.read_refusal(partition, boottime_us())
+
+    def master_of(self, partition: PartitionId) -> NodeId:
+        """The node that masters the partition as the replica here believes, or ''."""
+        r = self.core.replicas.get(partition)
+        return self.core.node_of_master(r) if r is not None else NodeId("")
+
+    # -- effects out ----------------------------------------------------------------------------------------------
+
+    def _execute_all(self, effects: list[ef.Effect]) -> None:
+        for effect in effects:
+            self._execute(effect)
+
+    def _execute(self, effect: ef.Effect) -> None:
+        match effect:
+            case ef.Send():
+                self.peers.send(effect.to, effect.message)
+            case ef.Persist():
+                self.writer.persist(effect.sequence, effect.entries)
+            case ef.Apply():
+                self._apply(effect)
+            case ef.Proposed():
+                queue = self._waiting.setdefault(effect.partition, deque())
+                for lsn, token in enumerate(effect.tokens, effect.first_lsn):
+                    queue.append((lsn, self._tokens.pop(token)))
+            case ef.ProposalRefused():
+                self._refuse(effect)
+            case ef.Deposed():
+                self._deposed(effect)
+            case ef.MastershipChanged():
+                self.on_mastership(effect.partition, effect.epoch, decode_membership(effect.membership))
+            case ef.TakeLock():
+                self.take_lock(effect.partition, effect.at_least)
+            case ef.Seal() | ef.ReadCold() | ef.ReleaseLog() | ef.DropRows():
+                self._store_effect(effect)
+            case ef.SendCopy():
+                self.send_copy(effect)
+            case ef.InstallCopy():
+                self.install_copy(effect)
+            case ef.DiscardCopy():
+                self.discard_copy(effect)
+            case ef.EligibilityChanged():
+                self._eligibility(effect)
+            case ef.RenounceIdentity():
+                self.on_renounced(effect.reason)
+            case _:
+                assert_never(effect)
+
+    def _apply(self, effect: ef.Apply) -> None:
+        waiting = self._waiting.get(effect.partition)
+        self.stores.get(effect.partition).apply(effect.records, waiting)
+
+    def applied(self, partition: PartitionId, lsn: int) -> None:
+        """The rows hold everything up to `lsn`: the writes up to there are acknowledged, then the core is told."""
+        queue = self._waiting.get(partition)
+        while queue and queue[0][0] <= lsn:
+            _, waiter = queue.popleft()
+            if not waiter.future.done():
+                waiter.future.set_result(waiter.result)
+        self.post(ev.Applied(partition, lsn))
+
+    def _refuse(self, effect: ef.ProposalRefused) -> None:
+        for token in effect.tokens:
+            future = self._tokens.pop(token).future
+            if not future.done():
+                if effect.reason == "overloaded":
+                    future.set_exception(Overloaded(effect.reason))
+                else:
+                    future.set_exception(NotMaster(effect.reason, effect.master))
+
+    def _deposed(self, effect: ef.Deposed) -> None:
+        self.counters["deposed"] += 1
+        for _, waiter in self._waiting.pop(effect.partition, ()):
+            if not waiter.future.done():
+                waiter.future.set_exception(WriteOutcomeUnknown("the master changed before the write was committed"))
+
+    def _eligibility(self, effect: ef.EligibilityChanged) -> None:
+        if effect.refusal:
+            self.refusals[effect.partition] = effect.refusal
+        else:
+            self.refusals.pop(effect.partition, None)
+        log.info("eligibility", partition=effect.partition, ineligible=effect.ineligible, refusal=effect.refusal)
+
+    def _store_effect(self, effect: ef.Seal | ef.ReadCold | ef.ReleaseLog | ef.DropRows) -> None:
+        match effect:
+            case ef.ReleaseLog():
+                self.writer.hot_log.release(effect.partition, effect.lsn)
+            case ef.DropRows():
+                self.stores.drop(effect.partition)
+            case ef.Seal():
+                self._background(self._seal(effect))
+            case ef.ReadCold():
+                self._background(self._read_cold(effect))
+
+    def _background(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self.peers.tasks.add(task)
+        task.add_done_callback(self.peers.tasks.discard)
+
+    async def _seal(self, effect: ef.Seal) -> None:
+        store = self.stores.get(effect.partition)
+        end = EMPTY_LOG
+        try:
+            end = await self.stores.in_thread(store.seal, effect.records)
+        except (ColdError, DiskFull) as error:
+            log.error("sealing failed", partition=effect.partition, error=str(error))
+        self.post(ev.Sealed(effect.partition, end))
+
+    async def _read_cold(self, effect: ef.ReadCold) -> None:
+        store = self.stores.get(effect.partition)
+        prev, records = EMPTY_LOG, b""
+        try:
+            prev, records = await self.stores.in_thread(store.read_cold, effect.after_lsn, effect.bytes_max)
+        except ColdError as error:
+            log.error("reading the cold log failed", partition=effect.partition, error=str(error))
+        self.post(ev.ColdRead(effect.partition, effect.peer, prev, records))

@@ -1,0 +1,80 @@
+"""What a node says of itself: GET /status of the admin port. Its fields are kept stable (docs/cli.md)."""
+
+import os
+from typing import Any
+
+from keystead_core.ids import CATALOG_PARTITION
+from keystead_core.replication import master
+from keystead_core.replication.replica import NEVER, Replica
+from keystead_node.clock import boottime_us
+from keystead_node.config import NodeConfig
+from keystead_node.map_keeper import MapKeeper
+from keystead_node.shell import Shell
+
+
+def node_status(config: NodeConfig, shell: Shell, keeper: MapKeeper, volume_empty: bool) -> dict[str, Any]:
+    core = shell.core
+    entry = keeper.map.nodes.get(core.id)
+    state = "maintenance" if core.maintaining else entry.state if entry is not None else "starting"
+    return {
+        "node": {
+            "id": core.id,
+            "name": config.name,
+            "zone": config.zone,
+            "boot": core.boot >> 16,
+            "state": state,
+            "formed": CATALOG_PARTITION in core.replicas,
+            "volume_empty": volume_empty and not core.replicas,
+            "pid": os.getpid(),
+            "api_port": config.api_port,
+        },
+        "replicas": [replica_status(r, shell) for r in core.replicas.values()],
+    }
+
+
+def replica_status(r: Replica, shell: Shell) -> dict[str, Any]:
+    membership = r.membership
+    return {
+        "partition": r.partition,
+        "replica": r.id,
+        "role": _role(r),
+        "epoch": r.epoch or r.promised,
+        "membershipVersion": membership.version if membership else 0,
+        "members": [m.node for m in membership.members] if membership else [],
+        "lastLsn": r.log.last_lsn,
+        "durableLsn": r.log.durable_lsn,
+        "commitLsn": r.commit_lsn,
+        "appliedLsn": r.applied_lsn,
+        "eligible": not r.unfit,
+        "ineligibleReason": r.unfit or None,
+        "lease_ms": _lease_ms(r),
+        "why": r.why or shell.refusals.get(r.partition) or None,
+        "followers": _followers(r),
+    }
+
+
+def _role(r: Replica) -> str:
+    member = r.own_member
+    if r.role != "follower":
+        return r.role
+    return "follower" if member is None or member.role == "voter" else member.role
+
+
+def _lease_ms(r: Replica) -> float | None:
+    if r.mastership is None:
+        return None
+    until = master.lease_until(r)
+    if until >= NEVER:
+        return float(r.node.settings.lease // 1000)
+    return max(0.0, (until - boottime_us()) / 1000)
+
+
+def _followers(r: Replica) -> dict[str, dict[str, int]]:
+    if r.mastership is None:
+        return {}
+    progress = r.mastership.progress
+    return {
+        m.node: {"lastLsn": p.match_lsn, "lag": max(0, r.log.last_lsn - p.match_lsn)}
+        for m in r.peers()
+        if (p := progress.get(m.replica)) is not None
+    }

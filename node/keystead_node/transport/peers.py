@@ -1,0 +1,243 @@
+"""Connections to the other nodes: one dialled to each, one accepted from each.
+
+What this node says goes over the connection that it dialled, answers come back on it. A connection that breaks is
+dialled again; requests that were under way fail, and the core is told that the peer was lost.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import structlog
+
+from keystead_core.ids import Boot, NodeId
+from keystead_core.replication.messages import Message
+from keystead_node.transport import codec
+from keystead_node.transport.requests import REFUSED, Answer, Request, RequestFailed
+
+DIAL_SECONDS_MIN = 0.05
+DIAL_SECONDS_MAX = 1.0
+CONNECT_SECONDS_MAX = 2.0
+WRITE_BUFFER_BYTES_MAX = 64 * 1024 * 1024
+log = structlog.get_logger("peers")
+
+OnMessage = Callable[[NodeId, Boot, Message], None]
+OnRequest = Callable[[NodeId, Request], Awaitable[Answer]]
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection, dialled or accepted. Output is gathered and written once per turn of the event loop."""
+
+    def __init__(self, peers: "Peers", dialled: bool) -> None:
+        self._peers = peers
+        self._dialled = dialled
+        self._reader = codec.FrameReader()
+        self._out: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._pending: dict[int, asyncio.Future[Answer]] = {}
+        self._number = 0
+        self.node = NodeId("")
+        self.boot: Boot = 0
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name.
+        self.write(codec.encode_hello(self._peers.hello))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(RequestFailed(f"connection to {self.node or 'peer'} lost", sent=True))
+        self._pending.clear()
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._peers.lost(self, self._dialled)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            frames = self._reader.feed(data)
+        except codec.FrameError as error:
+            log.warning("peer sent a bad frame", peer=self.node, error=str(error))
+            self.close()
+            return
+        for kind, number, body in frames:
+            if kind == codec.HELLO:
+                self._on_hello(body)  # type: ignore[arg-type]
+            elif not self.node:
+                self.close()
+                return
+            elif kind == codec.MESSAGE:
+                self._peers.on_message(self.node, self.boot, body)  # type: ignore[arg-type]
+            elif kind == codec.ANSWER:
+                future = self._pending.pop(number, None)
+                if future is not None and not future.done():
+                    future.set_result(body)  # type: ignore[arg-type]
+            else:
+                task = asyncio.ensure_future(self._answer(number, body))  # type: ignore[arg-type]
+                self._peers.tasks.add(task)
+                task.add_done_callback(self._peers.tasks.discard)
+
+    def _on_hello(self, hello: codec.Hello) -> None:
+        if hello.cluster != self._peers.hello.cluster or hello.protocol != self._peers.hello.protocol:
+            log.warning("refused a node of another cluster or protocol", peer=hello.node, cluster=hello.cluster)
+            self.close()
+            return
+        self.node, self.boot = NodeId(hello.node), hello.boot
+        self._peers.greeted(self, self._dialled)
+
+    async def _answer(self, number: int, request: Request) -> None:
+        try:
+            answer = await self._peers.on_request(self.node, request)
+        except RequestFailed as failure:
+            answer = Answer(REFUSED, reason=str(failure))
+        self.write(codec.encode_answer(number, answer))
+
+    def write(self, frame: bytes) -> None:
+        """Queues a frame; frames to a dead or hopelessly slow peer are dropped."""
+        transport = self._transport
+        if transport is None:
+            return
+        if not self._out:
+            if transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
+                self.close()
+                return
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(frame)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def request(self, request: Request) -> "asyncio.Future[Answer]":
+        """Sends a request; the future fails with RequestFailed when the connection goes."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._transport is None:
+            future.set_exception(RequestFailed("not connected", sent=False))
+            return future
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        self._pending[self._number] = future
+        self.write(codec.encode_request(self._number, request))
+        return future
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Peers:
+    """All connections of a node. `addresses` (node id -> host:port) and seeds say whom to dial."""
+
+    def __init__(
+        self,
+        hello: codec.Hello,
+        on_message: OnMessage,
+        on_request: OnRequest,
+        on_lost: Callable[[NodeId], None],
+    ) -> None:
+        self.hello = hello
+        self.on_message = on_message
+        self.on_request = on_request
+        self.tasks: set[asyncio.Future[None]] = set()
+        self.links: dict[NodeId, Connection] = {}
+        self.messages_sent = 0
+        self.bytes_sent = 0
+        self.known = asyncio.Event()
+        self._on_lost = on_lost
+        self._dialers: dict[str, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+        self._last: tuple[Message | None, bytes] = (None, b"")
+        self._accepted: set[Connection] = set()
+
+    async def listen(self, bind: str, port: int) -> None:
+        """Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self, dialled=False), bind, port)
+
+    def dial(self, addresses: list[str]) -> None:
+        """Keeps a connection to each of these addresses, and to no other."""
+        for address in addresses:
+            if address not in self._dialers:
+                self._dialers[address] = asyncio.ensure_future(self._keep_dialling(address))
+        for address in [a for a in self._dialers if a not in addresses]:
+            self._dialers.pop(address).cancel()
+
+    async def _keep_dialling(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        pause = DIAL_SECONDS_MIN
+        while True:
+            connection = None
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                    _, connection = await asyncio.get_running_loop().create_connection(
+                        lambda: Connection(self, dialled=True), host, int(port)
+                    )
+                await asyncio.shield(connection.closed)
+                if connection.node:
+                    pause = DIAL_SECONDS_MIN
+            except (OSError, TimeoutError):
+                pass
+            finally:
+                if connection is not None:
+                    connection.close()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, DIAL_SECONDS_MAX)
+
+    def greeted(self, connection: Connection, dialled: bool) -> None:
+        if not dialled:
+            self._accepted.add(connection)
+            return
+        if connection.node == self.hello.node:
+            return
+        old = self.links.get(connection.node)
+        self.links[connection.node] = connection
+        if old is not None and old is not connection:
+            old.close()
+        self.known.set()
+
+    def lost(self, connection: Connection, dialled: bool) -> None:
+        self._accepted.discard(connection)
+        node = connection.node
+        if not node or node == self.hello.node:
+            return
+        if dialled:
+            if self.links.get(node) is not connection:
+                return
+            del self.links[node]
+        self._on_lost(node)
+
+    def send(self, to: NodeId, message: Message) -> None:
+        """Best effort. A message that goes to several peers is encoded once."""
+        link = self.links.get(to)
+        if link is None:
+            return
+        if self._last[0] is not message:
+            self._last = (message, codec.encode_core_message(message))
+        frame = self._last[1]
+        self.messages_sent += 1
+        self.bytes_sent += len(frame)
+        link.write(frame)
+
+    async def request(self, to: NodeId, request: Request, seconds: float) -> Answer:
+        """Raises RequestFailed."""
+        link = self.links.get(to)
+        if link is None:
+            raise RequestFailed(f"no connection to node {to}", sent=False)
+        try:
+            async with asyncio.timeout(seconds):
+                return await link.request(request)
+        except TimeoutError as error:
+            raise RequestFailed(f"node {to} did not answer within {seconds} s", sent=True) from error
+
+    def is_connected(self, node: NodeId) -> bool:
+        return node in self.links
+
+    async def close(self) -> None:
+        for task in self._dialers.values():
+            task.cancel()
+        self._dialers.clear()
+        if self._server is not None:
+            self._server.close()
+        for connection in [*self.links.values(), *self._accepted]:
+            connection.close()

@@ -1,0 +1,113 @@
+"""Requests between nodes, beside the core's own messages, and what may be answered. Numbered for ever."""
+
+import msgspec
+
+from keystead_core.ids import PartitionId, ReplicaId
+from keystead_core.log.entries import LogPoint
+
+
+class WriteRow(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Put (or delete: `value` None) one row at the partition's master."""
+
+    partition: PartitionId
+    generation: int
+    row_key: bytes
+    value: bytes | None
+    want_old: bool
+
+
+class ReadRow(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    partition: PartitionId
+    generation: int
+    row_key: bytes
+    consistent: bool
+
+
+class ScanRows(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    partition: PartitionId
+    generation: int
+    low: bytes
+    high: bytes | None
+    consistent: bool
+    max_rows: int
+    max_bytes: int
+
+
+class RunCommand(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A catalog command, for the catalog's master; answered with an encoded CatalogReply."""
+
+    command: bytes
+
+
+class FollowMap(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """What changed in the map after `since`; answered at once if anything did, else after `wait_ms` at the latest."""
+
+    since: int
+    wait_ms: int
+
+
+class CopyBegin(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A physical copy for `replica` follows: files (name, size), the point that they hold, the membership as of it."""
+
+    partition: PartitionId
+    replica: ReplicaId
+    epoch: int
+    base: LogPoint
+    membership: bytes
+    files: list[tuple[str, int]]
+
+
+class CopyChunk(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Bytes of one file; `crc` is crc32c of `data`."""
+
+    partition: PartitionId
+    replica: ReplicaId
+    file: str
+    offset: int
+    data: bytes
+    crc: int
+
+
+class CopyEnd(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    partition: PartitionId
+    replica: ReplicaId
+
+
+class TableSizes(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Approximate (rows, bytes) of the partitions that the asked node masters."""
+
+    partitions: list[PartitionId]
+
+
+Request = WriteRow | ReadRow | ScanRows | RunCommand | FollowMap | CopyBegin | CopyChunk | CopyEnd | TableSizes
+
+OK = 0
+NOT_MASTER = 1
+STALE = 2
+UNKNOWN_OUTCOME = 3
+REFUSED = 4
+OVERLOADED = 5
+STORAGE_FULL = 6
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """`status` is one of the numbers above; `hint`: the node that masters the partition as the answerer believes.
+
+    `value`: the row (write with want_old, read), an encoded CatalogReply or MapDelta; `rows` and `more` of a scan.
+    """
+
+    status: int
+    hint: str = ""
+    reason: str = ""
+    value: bytes | None = None
+    rows: list[tuple[bytes, bytes]] = []
+    more: bool = False
+    applied_lsn: int = 0
+
+
+class RequestFailed(Exception):
+    """The request was not answered. `sent`: it may have reached the other node."""
+
+    def __init__(self, reason: str, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
