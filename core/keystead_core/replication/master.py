@@ -24,6 +24,8 @@ def begin(r: Replica) -> None:
     r.role, r.epoch, r.candidacy = MASTER, epoch, None
     r.master, r.master_boot = r.id, r.node.boot
     r.mastership = Mastership(r.log.last_lsn + 1)
+    if r.log.memberships and r.log.memberships[-1][0] > r.commit_lsn:
+        r.mastership.changing_lsn = r.log.memberships[-1][0]  # A change inherited: it commits with the epoch record.
     r.mastership.waiting_since = r.node.now
     r.mastership.failing_at = r.node.now + r.node.settings.lease
     r.wake(r.mastership.failing_at)
