@@ -45,7 +45,7 @@ class FakeNode:
         self.config = config
         self.volume = Path(config["data_dir"])
         self.shared_path = self.volume.parent.parent / "fake-catalog.json"
-        self.identity = self.volume / "identity"
+        self.identity = self.volume / "fake-identity"
         if not self.identity.exists():
             self.identity.write_text(secrets.token_hex(8))
         self.id = self.identity.read_text()

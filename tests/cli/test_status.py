@@ -102,3 +102,11 @@ def test_json_of_objects_is_what_a_manifest_may_say(with_table: Any) -> None:
     wanted = yaml.safe_load(ORDERS)
     assert table["kind"] == "Table"
     assert {name: table["spec"][name] for name in wanted["spec"]} == wanted["spec"]
+
+
+def test_log_dump_of_a_volume_without_a_log_says_so(with_table: Any) -> None:
+    dumped = json.loads(with_table.ok("log", "dump", "--node", "node-0", "-o", "json"))
+    (node,) = dumped["nodes"]
+    assert (node["name"], node["log"]) == ("node-0", None)
+    assert "is no data directory of a node" in node["problem"]
+    assert with_table("log", "dump", "--node", "node-9").returncode == 1
