@@ -52,8 +52,7 @@ class Mover:
         """Adds to the batch a share of what is alive in the oldest segments, as many of them as room is wanted for."""
         if self.moved is not None:
             return
-        budget = self._budget(free_blocks)
-        budget = max(budget, 2 * builder.stream_bytes // PAYLOAD_BYTES)
+        budget = self._budget(builder.stream_bytes // PAYLOAD_BYTES + 1, free_blocks)
         free_after = free_blocks - builder.stream_bytes // PAYLOAD_BYTES
         after = -1
         while budget > 0:
@@ -73,12 +72,12 @@ class Mover:
             after = move.generation
             free_after += self._geometry.segment_blocks
 
-    def _budget(self, free_blocks: int) -> int:
-        """Blocks to look at for one batch: more, the less is free."""
+    def _budget(self, own_blocks: int, free_blocks: int) -> int:
+        """Blocks to look at for one batch: several times its own, so that moving wins while half of them are dead."""
         reserve = self._geometry.reserve_blocks
         if free_blocks > reserve * 3 // 2:
-            return MOVE_BLOCKS
-        return MOVE_BLOCKS * 4 if free_blocks > reserve else MOVE_BLOCKS * 16
+            return max(MOVE_BLOCKS, 4 * own_blocks)
+        return max(MOVE_BLOCKS * 4 if free_blocks > reserve else MOVE_BLOCKS * 16, 8 * own_blocks)
 
     def _go_on(
         self, move: _Move, builder: BatchBuilder, segment: Segment, start: int, budget: int, free_blocks: int
