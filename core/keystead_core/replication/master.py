@@ -418,8 +418,10 @@ def _resend(r: Replica, replica: ReplicaId, progress: Progress) -> None:
 
 def _rearm(r: Replica, ship: Mastership) -> None:
     at = min(ship.failing_at, ship.notice_at, ship.handover_until)
-    for progress in ship.progress.values():
-        at = min(at, progress.resend_at)
+    for member in r.peers():
+        progress = ship.progress.get(member.replica)
+        if progress is not None:
+            at = min(at, progress.resend_at)
     if at < NEVER:
         r.wake(at)
 

@@ -5,6 +5,7 @@ N voters, W write quorum (always more than N/2), K zones that a write must reach
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 
 import msgspec
 
@@ -28,7 +29,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
         return "log-only" if self.log_only else "voter"
 
 
-class Membership(msgspec.Struct, frozen=True, array_like=True):
+class Membership(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """The whole of a membership record. Named by (version, epoch); `write_quorum_min` 0 means a majority."""
 
     version: int
@@ -38,11 +39,11 @@ class Membership(msgspec.Struct, frozen=True, array_like=True):
     durable_zones: int = 1
     lease: Micros = 1_000_000
 
-    @property
+    @cached_property
     def voters(self) -> tuple[Member, ...]:
         return tuple(m for m in self.members if m.voter)
 
-    @property
+    @cached_property
     def write_quorum(self) -> int:
         return max(self.write_quorum_min, len(self.voters) // 2 + 1)
 

@@ -498,8 +498,10 @@ class Node:
         for node, at in list(self.lapse_at.items()):
             if at <= now:
                 self._on_lapse(node)
+        due = []
         while self._wakes and self._wakes[0][0] <= now:
-            at, partition = heapq.heappop(self._wakes)
+            due.append(heapq.heappop(self._wakes))
+        for at, partition in due:
             r = self.replicas.get(partition)
             if r is not None and r.wake_at == at:
                 r.wake_at = NEVER

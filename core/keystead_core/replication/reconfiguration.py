@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import ReplicaId
 from keystead_core.log.record import Kind
 from keystead_core.replication import handover, master
@@ -19,26 +20,37 @@ from keystead_core.replication.messages import StartLog
 from keystead_core.replication.replica import Progress, Replica
 
 
-def set_target(r: Replica, event_target: list, rules: tuple[int, int]) -> None:  # type: ignore[type-arg]
-    r.target, r.target_rules = event_target, rules
+def set_target(r: Replica, target: list[ReplicaTarget], rules: tuple[int, int]) -> None:
+    r.target, r.target_rules = target, rules
     proceed(r)
 
 
 def proceed(r: Replica) -> None:
     """Takes the next step towards the target, if one is due and possible."""
     ship = r.mastership
-    if ship is None or not r.target or refusal_to_change(r):
+    if ship is None or not r.target:
         return
     membership = r.membership
     assert membership is not None
+    if ship.reached is not None and ship.reached[0] is membership and ship.reached[1] is r.target:
+        return
+    if refusal_to_change(r):
+        return
     new = next_change(membership, r.target, r.epoch, level_members(r))
     if new is None:
         new = _rules_change(r, membership)
     if new is None:
+        if is_reached(membership, r.target):
+            ship.reached = (membership, r.target)
         return
     if membership.member(r.id) is not None and new.member(r.id) is None and _give_way(r):
         return
     propose(r, new)
+
+
+def is_reached(membership: Membership, target: list[ReplicaTarget]) -> bool:
+    """Are the members just those of the target, in their roles?"""
+    return {(m.replica, m.role) for m in membership.members} == {(t.replica, t.role) for t in target}
 
 
 def refusal_to_change(r: Replica) -> str:

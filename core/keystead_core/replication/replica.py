@@ -56,7 +56,7 @@ class Mastership:
 
     __slots__ = (
         "changing_lsn", "cold_reads", "epoch_lsn", "failing_at", "handing_to", "handover_until", "lease_cache",
-        "notice_at", "notified_lsn", "progress", "serving", "waiting_since",
+        "notice_at", "notified_lsn", "progress", "reached", "serving", "waiting_since",
     )  # fmt: skip
 
     def __init__(self, epoch_lsn: Lsn) -> None:
@@ -72,6 +72,7 @@ class Mastership:
         self.notified_lsn: Lsn = 0
         self.lease_cache: tuple[int, Micros] = (-1, -1)
         self.cold_reads: set[ReplicaId] = set()
+        self.reached: tuple[Membership, list[ReplicaTarget]] | None = None
 
 
 class Candidacy:
@@ -113,8 +114,8 @@ class Replica:
     """One replica of one group on this node."""
 
     __slots__ = (
-        "applied_lsn", "apply_sent_lsn", "candidacy", "commit_lsn", "counts_from", "damage", "election_at", "epoch",
-        "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
+        "_peers", "_rules", "applied_lsn", "apply_sent_lsn", "candidacy", "commit_lsn", "counts_from", "damage",
+        "election_at", "epoch", "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
         "lock_asked_at", "lock_counter", "log", "master", "master_boot", "mastership", "matched_lsn", "node",
         "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
         "sealed", "sealed_membership", "sealing", "staged", "state_sequence", "target", "target_rules", "wake_at", "why",
@@ -158,6 +159,8 @@ class Replica:
         self.target: list[ReplicaTarget] = []
         self.target_rules: tuple[int, int] | None = None
         self.why = ""
+        self._rules: tuple[Membership | None, Membership | None, list[Membership]] = (None, None, [])
+        self._peers: tuple[list[Membership] | None, list[Member]] = (None, [])
 
     # -- who is who -----------------------------------------------------------------------------------------------
 
@@ -183,21 +186,29 @@ class Replica:
 
     def peers(self) -> list[Member]:
         """The other members, by the latest membership and any uncommitted predecessor."""
-        found: dict[ReplicaId, Member] = {}
-        for membership in self.rules():
-            for member in membership.members:
-                if member.replica != self.id:
-                    found.setdefault(member.replica, member)
-        return list(found.values())
+        rules = self.rules()
+        if self._peers[0] is not rules:
+            found: dict[ReplicaId, Member] = {}
+            for membership in rules:
+                for member in membership.members:
+                    if member.replica != self.id:
+                        found.setdefault(member.replica, member)
+            self._peers = (rules, list(found.values()))
+        return self._peers[1]
 
     def rules(self) -> list[Membership]:
         """The memberships whose quorums must all be met: the latest, and the one before while it is uncommitted."""
         memberships = self.log.memberships
         if not memberships:
             return []
-        if len(memberships) > 1 and memberships[-1][0] > self.commit_lsn:
-            return [memberships[-1][1], memberships[-2][1]]
-        return [memberships[-1][1]]
+        lsn, latest = memberships[-1]
+        open_change = len(memberships) > 1 and lsn > self.commit_lsn
+        before = memberships[-2][1] if open_change else None
+        known_latest, known_before, rules = self._rules
+        if known_latest is not latest or known_before is not before:
+            rules = [latest] if before is None else [latest, before]
+            self._rules = (latest, before, rules)
+        return rules
 
     def member_at(self, node: NodeId) -> Member | None:
         return next((m for m in self.peers() if m.node == node), None)

@@ -126,6 +126,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+def _expire(future: "asyncio.Future[Answer]", to: NodeId, seconds: float) -> None:
+    if not future.done():
+        future.set_exception(RequestFailed(f"node {to} did not answer within {seconds} s", sent=True))
+
+
 class Peers:
     """All connections of a node. `addresses` (node id -> host:port) and seeds say whom to dial."""
 
@@ -224,11 +229,12 @@ class Peers:
         link = self.links.get(to)
         if link is None:
             raise RequestFailed(f"no connection to node {to}", sent=False)
+        future = link.request(request)
+        timer = asyncio.get_running_loop().call_later(seconds, _expire, future, to, seconds)
         try:
-            async with asyncio.timeout(seconds):
-                return await link.request(request)
-        except TimeoutError as error:
-            raise RequestFailed(f"node {to} did not answer within {seconds} s", sent=True) from error
+            return await future
+        finally:
+            timer.cancel()
 
     def is_connected(self, node: NodeId) -> bool:
         return node in self.links
