@@ -51,7 +51,7 @@ def test_a_torn_block_that_is_accepted_is_not_reported(monkeypatch: pytest.Monke
     disk, log = new_log()
     write_batch(disk, log, AppendEntry(P1, 0, KEPT[:3]))
     write_batch(disk, log, AppendEntry(P1, 0, KEPT[3:]))
-    disk.flip_bit(SMALL.place_of(SMALL.first_block) * BLOCK_BYTES + 40)
+    disk.flip_bit(SMALL.place_of(SMALL.first_block) * BLOCK_BYTES + 600)
     right, _ = recover(disk.copy(), NODE, {})
     assert right.report.damaged == [1]
     monkeypatch.setattr(BlockRules, "sum_is_right", lambda self, data: True)
