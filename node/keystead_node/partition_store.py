@@ -116,7 +116,7 @@ class PartitionStore:
     def _write(self, records: list[Record], waiting: Any) -> None:
         assert self._rows is not None
         changes: list[Change] = []
-        answers = dict(waiting) if waiting else {}
+        answers = dict(waiting) if waiting and (self.interpreter or any(w.wants_old for _, w in waiting)) else {}
         for record in records:
             waiter = answers.get(record.lsn)
             if record.kind == Kind.DATA:

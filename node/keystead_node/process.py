@@ -97,6 +97,7 @@ class NodeProcess:
         )
         self.shell.on_renounced = self.keeper.on_renounced = self._renounce
         self.rows = LocalRows(self.shell)
+        self.peers.serve_now = self.rows.serve_now
         self.router = Router(self.rows, self.keeper, self.client)
         copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)

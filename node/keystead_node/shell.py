@@ -110,10 +110,12 @@ class Shell:
 
     # -- client writes and reads ----------------------------------------------------------------------------------
 
-    async def write(self, partition: PartitionId, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
-        """Replicates one row change. Raises NotMaster, Overloaded (nothing done) or WriteOutcomeUnknown."""
+    def write(
+        self, partition: PartitionId, row_key: bytes, value: bytes | None, want_old: bool
+    ) -> "asyncio.Future[bytes | None]":
+        """Replicates one row change. Fails with NotMaster, Overloaded (nothing done) or WriteOutcomeUnknown."""
         self.counters["writes"] += 1
-        return await self.propose(partition, Kind.DATA, encode_change(row_key, value), row_key, want_old)
+        return self.propose(partition, Kind.DATA, encode_change(row_key, value), row_key, want_old)
 
     def propose(
         self, partition: PartitionId, kind: Kind, body: bytes, row_key: bytes = b"", want_old: bool = False

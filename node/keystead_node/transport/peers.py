@@ -6,6 +6,7 @@ dialled again; requests that were under way fail, and the core is told that the 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import cast
 
 import structlog
@@ -22,6 +23,7 @@ WRITE_BUFFER_BYTES_MAX = 64 * 1024 * 1024
 log = structlog.get_logger("peers")
 
 OnMessage = Callable[[NodeId, Boot, Message], None]
+ServeNow = Callable[[Request, Callable[[Answer], None]], bool]
 OnRequest = Callable[[NodeId, Request], Awaitable[Answer]]
 
 
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
                 future = self._pending.pop(number, None)
                 if future is not None and not future.done():
                     future.set_result(body)  # type: ignore[arg-type]
-            else:
+            elif not self._peers.serve_now(body, partial(self._respond, number)):  # type: ignore[arg-type]
                 task = asyncio.ensure_future(self._answer(number, body))  # type: ignore[arg-type]
                 self._peers.tasks.add(task)
                 task.add_done_callback(self._peers.tasks.discard)
@@ -91,6 +93,9 @@ class Connection(asyncio.Protocol):
             answer = await self._peers.on_request(self.node, request)
         except RequestFailed as failure:
             answer = Answer(REFUSED, reason=str(failure))
+        self._respond(number, answer)
+
+    def _respond(self, number: int, answer: Answer) -> None:
         self.write(codec.encode_answer(number, answer))
 
     def write(self, frame: bytes) -> None:
@@ -144,6 +149,7 @@ class Peers:
         self.hello = hello
         self.on_message = on_message
         self.on_request = on_request
+        self.serve_now: ServeNow = lambda request, respond: False
         self.tasks: set[asyncio.Future[None]] = set()
         self.links: dict[NodeId, Connection] = {}
         self.messages_sent = 0
