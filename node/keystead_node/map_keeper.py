@@ -212,7 +212,7 @@ class MapKeeper:
             first = [entry.master] if entry.master in members else []
             self._client.members = [*first, *[n for n in members if n not in first]]
             found = [(n, self.map.nodes[n].peer_address) for n in members if n in self.map.nodes]
-            if found and found != self.known.members:
+            if len(found) == len(members) and found != self.known.members:
                 self._remember(found)
         elif self.known.members:
             self._client.members = [node for node, _ in self.known.members]
