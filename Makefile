@@ -36,7 +36,7 @@ lint: setup ## ruff, mypy --strict and the import layers
 	@$(BIN)/lint-imports --no-cache
 
 test: lint ## lint, types, layers and every test that needs no Kubernetes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2
 
 sim: setup ## simulate SEEDS=500 FROM=1, or one SEED=1234 with its trace (SHRINK=1, UNTIL=n)
 	@$(if $(SEED),$(BIN)/python -m tests.sim one --seed $(SEED) $(if $(SHRINK),--shrink) $(if $(UNTIL),--until $(UNTIL)),$(BIN)/python -m tests.sim run --seeds $(SEEDS) --from $(FROM))

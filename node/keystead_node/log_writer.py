@@ -19,6 +19,7 @@ from keystead_node.storage.hot_log import HotLog, HotLogFull
 log = structlog.get_logger("log_writer")
 
 ENTRIES_MAX = 4096
+FULL_PAUSE_SECONDS = 0.02
 
 
 class LogWriter:
@@ -71,11 +72,22 @@ class LogWriter:
             writes = self._hot_log.append(entries)
         except HotLogFull:
             self._entries = entries + self._entries
-            self._on_full([partition for partition, _ in self._hot_log.space().pins])
-            self._loop.call_later(0.02, self._begin)
+            self._make_room()
             return
         # While more waits than one batch takes, its last sequence is not complete yet.
         sequence = self._sequence if not self._entries else -1
+        self._hand_over(writes, sequence)
+
+    def _make_room(self) -> None:
+        """The log is full: ask for sealing, and move on what is still alive in its oldest segment meanwhile."""
+        self._on_full([partition for partition, _ in self._hot_log.space().pins])
+        writes = self._hot_log.append([])
+        if writes:
+            self._hand_over(writes, -1)
+        else:
+            self._loop.call_later(FULL_PAUSE_SECONDS, self._begin)
+
+    def _hand_over(self, writes: list[tuple[int, bytes]], sequence: int) -> None:
         with self._wake:
             self._work = (writes, self._hot_log.last_batch, sequence)
             self._wake.notify()

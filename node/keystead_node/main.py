@@ -10,6 +10,7 @@ import argparse
 import gc
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -30,6 +31,9 @@ from keystead_node.process import NodeProcess, PortInUse
 from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
 
 
+FILES_WANTED = 65_536
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="keystead-node", description="One node of a Keystead cluster.")
     parser.add_argument("--config", required=True, type=Path, help="the node's configuration file (JSON)")
@@ -44,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, OSError) as error:
         print(f"keystead-node: {error}", file=sys.stderr)
         return 2
+    _raise_file_limit()
     gc.set_threshold(50_000, 20, 100)
     process = NodeProcess(config)
     try:
@@ -60,6 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(error, EXIT_PORT_IN_USE)
     except DiskFailed as error:
         return _fail(error, EXIT_DISK_FAILED)
+
+
+def _raise_file_limit() -> None:
+    """A thousand open databases need more files than the usual soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _fail(error: Exception, code: int) -> int:

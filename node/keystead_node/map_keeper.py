@@ -24,7 +24,7 @@ from keystead_core.cluster_map import (
 )
 from keystead_core.hosting import Hosted, plan_hosting, plan_removed
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
-from keystead_core.replication.events import SetTarget
+from keystead_core.replication.events import HostReplica, SetTarget
 from keystead_core.replication.membership import Membership
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.catalog_host import CatalogHost
@@ -60,6 +60,7 @@ class MapKeeper:
         self.settings = settings
         self.known = KnownCatalog()
         self.registered = False
+        self.may_found = True
         self._shell = shell
         self._catalog = catalog
         self._client = client
@@ -179,6 +180,9 @@ class MapKeeper:
         self._dial()
         for entry in entries:
             for event in plan_hosting(entry, self._shell.core.id, self._hosted(entry.id)):
+                if isinstance(event, HostReplica) and event.founding is not None and not self.may_found:
+                    log.error("not founding a replica on a damaged volume", partition=entry.id)
+                    continue
                 if isinstance(event, SetTarget):
                     if self._targets.get(entry.id) == event:
                         continue

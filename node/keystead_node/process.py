@@ -95,6 +95,7 @@ class NodeProcess:
         self.keeper = MapKeeper(
             self.shell, self.catalog, self.client, Path(config.data_dir), config.seeds, self._cluster_settings()
         )
+        self.keeper.may_found = not volume.may_have_lost_replicas
         self.shell.on_renounced = self.keeper.on_renounced = self._renounce
         self.rows = LocalRows(self.shell)
         self.peers.serve_now = self.rows.serve_now

@@ -33,6 +33,8 @@ class OpenVolume:
         self.node = NodeId(volume.identity.node_id)
         self.boot = volume.identity.boot
         self.was_empty = volume.was_empty
+        self.may_have_lost_replicas = bool(hot_log.report.unknown)
+        """Damage took what no index names: a replica that is not in `replicas` may have been here all the same."""
 
     def disk_level(self) -> int:
         """0: enough space; 1: below reserve 1 (growing writes are refused); 2: below reserve 2."""
