@@ -3,6 +3,7 @@
 Node processes start through node_under_test.py, so that their links and disks can be made to fail from outside.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,8 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
+from keystead_operator.admin_client import AdminClient
+from keystead_operator.cluster_view import ClusterView
+from keystead_operator.local.cluster_file import read_cluster_file
+from keystead_operator.local.files import DataDir
+from keystead_operator.local.inspect import gather_view
 from tests.faults.links import Links
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -101,7 +108,15 @@ class Cluster:
         self.wait_until(f"table {name} serves", lambda: self.table_serves(name), 60)
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.cli("status", "-o", "json"))
+        """What `keystead status -o json` prints, got the way the command gets it, without a process for each look."""
+        cluster = read_cluster_file(DataDir(self.data))
+        assert cluster is not None, f"{self.data} holds no cluster"
+
+        async def gather() -> ClusterView:
+            async with AdminClient() as client:
+                return await gather_view(DataDir(self.data), cluster, client)
+
+        found: dict[str, Any] = json.loads(msgspec.json.encode(asyncio.run(gather())))
         return found
 
     # ---- what there is

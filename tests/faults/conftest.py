@@ -1,4 +1,4 @@
-"""Clusters for the fault tests: one a module, since a start costs seconds, and a table of its own for each test."""
+"""Clusters for the fault tests: one a module, since a start costs seconds."""
 
 import itertools
 from collections.abc import Iterator
@@ -28,13 +28,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, links: Links) -> Iterator[
         yield found
 
 
-@pytest.fixture
-def table(cluster: Cluster, links: Links) -> Iterator[str]:
-    """A table of two partitions, whole at the start of a test; every fault is undone behind it."""
-    name = f"t{next(_tables)}"
+@pytest.fixture(scope="module")
+def module_table(cluster: Cluster) -> str:
+    name = f"table{next(_tables)}"
     cluster.create_table(name, partitions=2)
-    cluster.wait_until(f"{name} is level", lambda: cluster.all_level(name), 60)
-    yield name
+    return name
+
+
+@pytest.fixture
+def table(cluster: Cluster, links: Links, module_table: str) -> Iterator[str]:
+    """A table of two partitions, whole at the start of a test; every fault is undone behind it."""
+    cluster.wait_until(f"{module_table} is whole", lambda: cluster.all_level(module_table), 60)
+    yield module_table
     links.heal()
     for node in cluster.names():
         cluster.set_disk_faults(node)

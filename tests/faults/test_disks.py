@@ -72,7 +72,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_really_full_file_system_loses_nothing_and_serves_again_once_there_is_room(small_disk: Path) -> None:
     links = Links()
     with running_cluster(small_disk, links=links) as cluster:
-        cluster.create_table("t", partitions=2)
+        cluster.create_table("full", partitions=2)
         ballast = small_disk / "ballast"
 
         def fill(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
@@ -83,8 +83,8 @@ def test_a_really_full_file_system_loses_nothing_and_serves_again_once_there_is_
             refused = {kind: n - refused_before.get(kind, 0) for kind, n in load.errors.items()}
             return f"file system full; answers meanwhile: {refused}"
 
-        load = Load(cluster.endpoints(), "t")
-        run_scenario(fill, cluster, links, "t", seed=6, load=load)
+        load = Load(cluster.endpoints(), "full")
+        run_scenario(fill, cluster, links, "full", seed=6, load=load)
     links.close()
 
 
