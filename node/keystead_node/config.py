@@ -52,6 +52,9 @@ class NodeConfig(msgspec.Struct, kw_only=True):
         lock = str(self.settings.get("lock", "preferred"))
         if lock not in ("required", "preferred", "none"):
             raise ConfigError(f"settings.lock: {lock!r} is none of required, preferred, none")
+        reads = str(self.settings.get("reads", "lease"))
+        if reads not in ("lease", "quorum"):
+            raise ConfigError(f"settings.reads: {reads!r} is none of lease, quorum")
         lease_ms = self.number("lease_ms", 1000)
         if not 100 <= lease_ms <= 60_000:
             raise ConfigError(f"settings.lease_ms: {lease_ms} is not between 100 and 60000")
@@ -60,6 +63,7 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             heartbeat=self.number("heartbeat_ms", max(20, lease_ms // 5)) * MILLISECOND,
             resend=max(100, lease_ms * 2 // 5) * MILLISECOND,
             lock=lock,
+            reads=reads,
             seal_bytes=self.number("seal_bytes", 4 * 1024 * 1024),
         )
 

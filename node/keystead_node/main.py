@@ -30,7 +30,6 @@ from keystead_node.config import (
 from keystead_node.process import NodeProcess, PortInUse
 from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
 
-
 FILES_WANTED = 65_536
 
 

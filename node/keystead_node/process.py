@@ -230,6 +230,7 @@ class NodeProcess:
             space = self.writer.hot_log.space()
             if space.is_scarce:
                 self._on_log_full([partition for partition, _ in space.pins])
+            self.shell.post(ev.Rebalance())
             level = self.volume.disk_level()
             self.rows.disk_is_short = level >= 1
             await self.stores.in_thread(self.volume.row_stores.flush_lagging, FLUSHES_PER_TURN)

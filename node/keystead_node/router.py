@@ -113,7 +113,7 @@ class Router:
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
         entry = await self._find(table, row_key)
         if consistent:
-            if not self._shell.read_refusal(entry.id):
+            if not await self._shell.await_read(entry.id):
                 return await self._rows.get(entry.id, row_key)
         elif self._rows.has_rows(entry.id):
             return await self._rows.get(entry.id, row_key)
@@ -146,7 +146,7 @@ class Router:
 
     async def _scan_one(self, entry: PartitionEntry, request: rq.ScanRows) -> rq.Answer:
         local = self._rows.has_rows(entry.id) and not request.consistent
-        if local or not self._shell.read_refusal(entry.id):
+        if local or not await self._shell.await_read(entry.id):
             return await self._rows.scan(request)
         return await self._at_master(entry, lambda: request, writes=False)
 

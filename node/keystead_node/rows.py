@@ -45,12 +45,12 @@ class LocalRows:
                 case rq.WriteRow():
                     return await self._serve_write(request)
                 case rq.ReadRow():
-                    refusal = self._refusal(request.partition, request.consistent)
+                    refusal = await self._refusal(request.partition, request.consistent)
                     if refusal:
                         return self._not_master(request.partition, refusal)
                     return rq.Answer(rq.OK, value=await self.get(request.partition, request.row_key))
                 case rq.ScanRows():
-                    refusal = self._refusal(request.partition, request.consistent)
+                    refusal = await self._refusal(request.partition, request.consistent)
                     if refusal:
                         return self._not_master(request.partition, refusal)
                     return await self.scan(request)
@@ -69,7 +69,7 @@ class LocalRows:
                 future = self.shell.write(request.partition, request.row_key, request.value, request.want_old)
                 future.add_done_callback(lambda done: respond(_answer_of(done)))
                 return True
-            case rq.ReadRow(consistent=True):
+            case rq.ReadRow(consistent=True) if self.shell.core.settings.reads == "lease":
                 refusal = self.shell.read_refusal(request.partition)
                 if refusal:
                     respond(self._not_master(request.partition, refusal))
@@ -91,9 +91,9 @@ class LocalRows:
             return _refusal_answer(error)
         return rq.Answer(rq.OK, value=old)
 
-    def _refusal(self, partition: PartitionId, consistent: bool) -> str:
+    async def _refusal(self, partition: PartitionId, consistent: bool) -> str:
         if consistent:
-            return self.shell.read_refusal(partition)
+            return await self.shell.await_read(partition)
         return "" if self.has_rows(partition) else "no rows here"
 
     def _not_master(self, partition: PartitionId, reason: str) -> rq.Answer:

@@ -66,6 +66,7 @@ class Shell:
         self._timer_at = 0
         self._token = 0
         self._tokens: dict[int, Waiter] = {}
+        self._reads: dict[int, asyncio.Future[str]] = {}
         self._waiting: dict[PartitionId, deque[tuple[int, Waiter]]] = {}
         self._proposals: dict[PartitionId, list[tuple[int, int, bytes]]] = {}
 
@@ -143,6 +144,17 @@ class Shell:
         self.counters["reads"] += 1
         return self.core.read_refusal(partition, boottime_us())
 
+    async def await_read(self, partition: PartitionId) -> str:
+        """Like read_refusal, but waits for a round of heartbeats where reads go by quorum."""
+        if self.core.settings.reads != "quorum":
+            return self.read_refusal(partition)
+        self.counters["reads"] += 1
+        self._token += 1
+        future: asyncio.Future[str] = self._loop.create_future()
+        self._reads[self._token] = future
+        self.post(ev.ReadWanted(partition, self._token))
+        return await future
+
     def master_of(self, partition: PartitionId) -> NodeId:
         """The node that masters the partition as the replica here believes, or ''."""
         r = self.core.replicas.get(partition)
@@ -168,6 +180,12 @@ class Shell:
                     queue.append((lsn, self._tokens.pop(token)))
             case ef.ProposalRefused():
                 self._refuse(effect)
+            case ef.ReadReady():
+                for token in effect.tokens:
+                    _resolve(self._reads.pop(token), "")
+            case ef.ReadRefused():
+                for token in effect.tokens:
+                    _resolve(self._reads.pop(token), effect.reason)
             case ef.Deposed():
                 self._deposed(effect)
             case ef.MastershipChanged():
@@ -257,3 +275,8 @@ class Shell:
         except ColdError as error:
             log.error("reading the cold log failed", partition=effect.partition, error=str(error))
         self.post(ev.ColdRead(effect.partition, effect.peer, prev, records))
+
+
+def _resolve(future: "asyncio.Future[str]", refusal: str) -> None:
+    if not future.done():
+        future.set_result(refusal)

@@ -92,7 +92,7 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
     r.matched_lsn = 0
     r.commit_lsn = r.apply_sent_lsn = event.base.lsn
     r.node.recheck_grants(r)
-    r.persist_state()
+    r.base_sequence = r.persist_state()
     r.node.emit_after_sync(InstallCopy(r.partition, event.token, event.base))
 
 

@@ -51,6 +51,22 @@ class ProposalRefused(msgspec.Struct):
     master: NodeId
 
 
+class ReadReady(msgspec.Struct):
+    """These reads may be served now, from the rows as applied."""
+
+    partition: PartitionId
+    tokens: list[int]
+
+
+class ReadRefused(msgspec.Struct):
+    """These reads may not be served here. `master`: as in ProposalRefused."""
+
+    partition: PartitionId
+    tokens: list[int]
+    reason: str
+    master: NodeId
+
+
 class Deposed(msgspec.Struct):
     """Mastership of `epoch` ended here: proposals above the commit LSN have an unknown outcome."""
 
@@ -144,6 +160,8 @@ Effect = (
     | Apply
     | Proposed
     | ProposalRefused
+    | ReadReady
+    | ReadRefused
     | Deposed
     | MastershipChanged
     | TakeLock

@@ -38,6 +38,17 @@ class Propose(msgspec.Struct):
     clock: int = 0
 
 
+class ReadWanted(msgspec.Struct):
+    """A strongly consistent read, where `reads` is quorum; answered with ReadReady or ReadRefused."""
+
+    partition: PartitionId
+    token: int
+
+
+class Rebalance(msgspec.Struct):
+    """From time to time: give masterships back to the replicas that the catalog prefers as masters."""
+
+
 class Applied(msgspec.Struct):
     """The rows hold everything up to `lsn`."""
 
@@ -149,6 +160,8 @@ Event = (
     | Synced
     | Tick
     | Propose
+    | ReadWanted
+    | Rebalance
     | Applied
     | LockTaken
     | PeerLost

@@ -110,7 +110,7 @@ def integrate(r: Replica, records: list[Record]) -> list[Record]:
 
 def ackable_lsn(r: Replica) -> Lsn:
     """An ack names only what equals the master's log, without a gap, and is durable."""
-    return min(r.log.durable_lsn, r.matched_lsn)
+    return min(r.log.durable_lsn, r.matched_lsn) if r.base_is_durable else 0
 
 
 def send_appended(r: Replica) -> None:

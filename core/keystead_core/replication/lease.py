@@ -31,7 +31,8 @@ class GrantsFrom:
         self._added_at: dict[PartitionId, int] = {}
         self._changes: list[tuple[int, PartitionId]] = []
         self._sent: dict[int, tuple[Micros, int, int]] = {}
-        self._sequence = 0
+        self.sequence = 0
+        self.confirmed_sequence = 0
         self.peer_boot: Boot = 0
         self.peer_version = 0
         self.confirmed_version = 0
@@ -61,9 +62,9 @@ class GrantsFrom:
 
     def heartbeat(self, boot: Boot, now: Micros) -> Heartbeat:
         """The next heartbeat to the peer, sent at `now`."""
-        self._sequence += 1
+        self.sequence += 1
         self.dirty = False
-        self._sent[self._sequence] = (now, self.version, self.digest)
+        self._sent[self.sequence] = (now, self.version, self.digest)
         if len(self._sent) > HEARTBEATS_IN_FLIGHT_MAX:
             del self._sent[next(iter(self._sent))]
         base, added, removed = self.peer_version, [], []
@@ -77,7 +78,7 @@ class GrantsFrom:
             changed = dict.fromkeys(p for version, p in self._changes if version > base)
             added = [(p, self.groups[p]) for p in changed if p in self.groups]
             removed = [p for p in changed if p not in self.groups]
-        return Heartbeat(boot, self.peer_boot, self._sequence, self.version, self.digest, base, added, removed)
+        return Heartbeat(boot, self.peer_boot, self.sequence, self.version, self.digest, base, added, removed)
 
     def on_reply(self, reply: HeartbeatReply) -> bool:
         """Counts a reply; returns whether it renewed anything."""
@@ -95,6 +96,7 @@ class GrantsFrom:
             return False
         self.confirmed_sent_at = self.count_from(sent_at)
         self.confirmed_version = version
+        self.confirmed_sequence = reply.sequence
         self.excluded = {p: e for p, e in reply.excluded if p in self.groups}
         return True
 

@@ -293,6 +293,7 @@ def on_applied(r: Replica) -> None:
     if ship is None or ship.serving or not may_serve(r):
         return
     ship.serving = True
+    ship.serving_since = r.node.now
     membership = r.log.membership_at(r.commit_lsn)
     assert membership is not None
     r.node.emit(MastershipChanged(r.partition, r.epoch, encode_membership(membership)))
@@ -351,6 +352,8 @@ def read_refusal(r: Replica, now: Micros) -> str:
         return "not the master"
     if not ship.serving:
         return "the new master is not ready yet"
+    if r.node.settings.reads == "quorum":
+        return "reads need a round of heartbeats"
     if not lease_holds(lease_until(r), now):
         return "the lease has run out"
     return ""

@@ -20,13 +20,22 @@ from keystead_core.replication import (
     follower,
     handover,
     master,
+    read_index,
     reconfiguration,
     repair,
     support,
 )
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
-from keystead_core.replication.effects import DropRows, Effect, Persist, RenounceIdentity, Send
+from keystead_core.replication.effects import (
+    DropRows,
+    Effect,
+    Persist,
+    ProposalRefused,
+    ReadRefused,
+    RenounceIdentity,
+    Send,
+)
 from keystead_core.replication.lease import GrantsFrom, GrantsTo
 from keystead_core.replication.membership import encode_membership
 from keystead_core.replication.replica import CANDIDATE, FOLLOWER, MASTER, NEVER, Replica, blank, restore
@@ -34,6 +43,7 @@ from keystead_core.replication.settings import Settings
 
 EARLY_LOCK_HEARTBEATS = 3
 RANK_DELAY: Micros = 30 * MILLISECOND
+REBALANCED_AT_ONCE = 4
 
 
 class Node:
@@ -65,6 +75,7 @@ class Node:
         self.grants_to: dict[NodeId, GrantsTo] = {}
         self.grants_generation = 0
         self.sender: NodeId = NodeId("")
+        self.reading: dict[PartitionId, None] = {}
         self.heartbeat_at: Micros = NEVER
         self.lapse_at: dict[NodeId, Micros] = {}
         self.quiet_at: dict[NodeId, Micros] = {}
@@ -134,17 +145,21 @@ class Node:
                 self._host(event)
             case ev.Maintain() | ev.Resume():
                 self._set_maintaining(isinstance(event, ev.Maintain))
+            case ev.Rebalance():
+                self._rebalance()
             case _:
                 r = self.replicas.get(event.partition)
                 if r is not None:
                     self._dispatch_to(r, event)
-                elif isinstance(event, ev.Propose):
+                elif isinstance(event, ev.Propose | ev.ReadWanted):
                     self._refuse_unknown(event)
 
     def _dispatch_to(self, r: Replica, event: ev.Event) -> None:
         match event:
             case ev.Propose():
                 master.propose(r, event)
+            case ev.ReadWanted():
+                read_index.want(r, event.token)
             case ev.Applied():
                 r.applied_lsn = max(r.applied_lsn, event.lsn)
                 if r.role == MASTER:
@@ -169,16 +184,17 @@ class Node:
                 catch_up.on_copy_arrived(r, event)
             case ev.CopyInstalled():
                 catch_up.on_copy_installed(r, event)
-            case ev.Received() | ev.Synced() | ev.Tick() | ev.PeerLost() | ev.HostReplica() | ev.Maintain():
+            case ev.Received() | ev.Synced() | ev.Tick() | ev.PeerLost() | ev.HostReplica():
                 raise AssertionError(event)
-            case ev.Resume():
+            case ev.Maintain() | ev.Resume() | ev.Rebalance():
                 raise AssertionError(event)
             case _:
                 assert_never(event)
 
-    def _refuse_unknown(self, event: ev.Propose) -> None:
-        from keystead_core.replication.effects import ProposalRefused
-
+    def _refuse_unknown(self, event: ev.Propose | ev.ReadWanted) -> None:
+        if isinstance(event, ev.ReadWanted):
+            self.emit(ReadRefused(event.partition, [event.token], "no replica here", NodeId("")))
+            return
         tokens = [token for token, _, _ in event.proposals]
         self.emit(ProposalRefused(event.partition, tokens, "no replica here", NodeId("")))
 
@@ -326,6 +342,8 @@ class Node:
         self.grants_generation += 1
         if not renewed:
             return
+        for partition in list(self.reading):
+            read_index.proceed(self.replicas[partition])
         for partition, promised in reply.excluded:
             r = self.replicas.get(partition)
             if r is not None and r.role == MASTER and promised > r.epoch:
@@ -361,6 +379,7 @@ class Node:
             holder.add(r.partition, r.epoch)
 
     def leave_mastership(self, r: Replica) -> None:
+        read_index.refuse_all(r)
         for holder in self.grants_from.values():
             holder.remove(r.partition)
         self.grants_generation += 1
@@ -479,6 +498,16 @@ class Node:
                 eligibility.maintain(r)
             else:
                 eligibility.resume(r)
+
+    def _rebalance(self) -> None:
+        """A few at a time, and none that is young: what has just failed over is left alone for a while."""
+        moved = 0
+        for r in list(self.replicas.values()):
+            if moved >= REBALANCED_AT_ONCE:
+                return
+            successor = reconfiguration.preferred_successor(r)
+            if successor and handover.begin(r, successor) == "":
+                moved += 1
 
     def consider_sealing(self, r: Replica) -> None:
         catch_up.seal_if_due(r)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import ReplicaId
+from keystead_core.ids import NO_REPLICA, ReplicaId
 from keystead_core.log.record import Kind
 from keystead_core.replication import handover, master
 from keystead_core.replication.effects import MastershipChanged
@@ -51,6 +51,25 @@ def proceed(r: Replica) -> None:
 def is_reached(membership: Membership, target: list[ReplicaTarget]) -> bool:
     """Are the members just those of the target, in their roles?"""
     return {(m.replica, m.role) for m in membership.members} == {(t.replica, t.role) for t in target}
+
+
+def preferred_successor(r: Replica) -> ReplicaId:
+    """The replica that the catalog prefers as master, if it is another, level and alive; 0 if not.
+
+    A mastership younger than ten leases stays where it is.
+    """
+    ship = r.mastership
+    if ship is None or not ship.serving or not r.target or r.target[0].replica == r.id:
+        return NO_REPLICA
+    if r.node.now - ship.serving_since < 10 * r.node.settings.lease:
+        return NO_REPLICA
+    wanted = r.target[0].replica
+    progress = ship.progress.get(wanted)
+    member = r.membership.member(wanted) if r.membership else None
+    if member is None or not member.voter or member.log_only or progress is None:
+        return NO_REPLICA
+    is_ready = wanted in live_members(r) and r.commit_lsn - progress.match_lsn <= r.node.settings.level_records
+    return wanted if is_ready else NO_REPLICA
 
 
 def refusal_to_change(r: Replica) -> str:

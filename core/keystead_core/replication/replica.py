@@ -56,7 +56,8 @@ class Mastership:
 
     __slots__ = (
         "changing_lsn", "cold_reads", "epoch_lsn", "failing_at", "handing_to", "handover_until", "lease_cache",
-        "notice_at", "notified_lsn", "progress", "reached", "serving", "waiting_since",
+        "notice_at", "notified_lsn", "progress", "reached", "read_barrier", "reads", "reads_next", "serving",
+        "serving_since", "waiting_since",
     )  # fmt: skip
 
     def __init__(self, epoch_lsn: Lsn) -> None:
@@ -72,6 +73,10 @@ class Mastership:
         self.notified_lsn: Lsn = 0
         self.lease_cache: tuple[int, Micros] = (-1, -1)
         self.cold_reads: set[ReplicaId] = set()
+        self.reads: list[int] = []
+        self.reads_next: list[int] = []
+        self.read_barrier: dict[NodeId, int] = {}
+        self.serving_since: Micros = NEVER
         self.reached: tuple[Membership, list[ReplicaTarget]] | None = None
 
 
@@ -114,11 +119,12 @@ class Replica:
     """One replica of one group on this node."""
 
     __slots__ = (
-        "_peers", "_rules", "applied_lsn", "apply_sent_lsn", "candidacy", "commit_lsn", "counts_from", "damage",
-        "election_at", "epoch", "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
+        "_peers", "_rules", "applied_lsn", "apply_sent_lsn", "base_sequence", "candidacy", "commit_lsn", "counts_from",
+        "damage", "election_at", "epoch", "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
         "lock_asked_at", "lock_counter", "log", "master", "master_boot", "mastership", "matched_lsn", "node",
         "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
-        "sealed", "sealed_membership", "sealing", "staged", "state_sequence", "target", "target_rules", "wake_at", "why",
+        "sealed", "sealed_membership", "sealing", "staged", "state_sequence", "target", "target_rules",
+        "wake_at", "why",
     )  # fmt: skip
 
     def __init__(self, node: Node, partition: PartitionId, replica: ReplicaId, log: ReplicaLog) -> None:
@@ -134,8 +140,9 @@ class Replica:
         self.epoch_seen: Epoch = 0
         self.resigned_epoch: Epoch = 0
         self.ineligible = ""
-        self.counts_from = 0  # Persist sequences: of the return from ineligibility, and of the last state.
+        self.counts_from = 0  # Persist sequences: of the return from ineligibility, the last state, a new base.
         self.state_sequence = 0
+        self.base_sequence = 0
         self.commit_lsn: Lsn = 0
         self.applied_lsn: Lsn = 0
         self.apply_sent_lsn: Lsn = 0
@@ -254,6 +261,11 @@ class Replica:
     @property
     def state_is_durable(self) -> bool:
         return self.state_sequence <= self.node.synced
+
+    @property
+    def base_is_durable(self) -> bool:
+        """False while the log has just been replaced by a base that a crash would still forget."""
+        return self.base_sequence <= self.node.synced
 
     def count_again(self) -> None:
         """No longer ineligible; it acks, grants and supports only once that is durable."""
