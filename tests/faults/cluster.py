@@ -3,7 +3,6 @@
 Node processes start through node_under_test.py, so that their links and disks can be made to fail from outside.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -19,11 +18,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from keystead_operator.admin_client import AdminClient
-from keystead_operator.cluster_view import ClusterView
-from keystead_operator.local.cluster_file import read_cluster_file
-from keystead_operator.local.files import DataDir
-from keystead_operator.local.inspect import gather_view
+from keystead_cli.terminal import open_cluster, view_of
 from tests.faults.links import Links
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -109,14 +104,7 @@ class Cluster:
 
     def status(self) -> dict[str, Any]:
         """What `keystead status -o json` prints, got the way the command gets it, without a process for each look."""
-        cluster = read_cluster_file(DataDir(self.data))
-        assert cluster is not None, f"{self.data} holds no cluster"
-
-        async def gather() -> ClusterView:
-            async with AdminClient() as client:
-                return await gather_view(DataDir(self.data), cluster, client)
-
-        found: dict[str, Any] = json.loads(msgspec.json.encode(asyncio.run(gather())))
+        found: dict[str, Any] = json.loads(msgspec.json.encode(view_of(open_cluster(self.data))))
         return found
 
     # ---- what there is
