@@ -18,9 +18,9 @@ from keystead_core.ids import Lsn, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record, decode_records
-from keystead_node.storage.cold_log import ColdLog, DirectoryStore
+from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore
 from keystead_node.storage.faults import file_io
-from keystead_node.storage.row_store import RowStore, RowStores
+from keystead_node.storage.row_store import RowStore, RowStoreDamaged, RowStores
 
 log = structlog.get_logger("partition_store")
 
@@ -75,7 +75,7 @@ class PartitionStore:
 
     async def _open(self) -> None:
         try:
-            rows = await self._owner.in_thread(self._owner.row_stores.open, self._partition)
+            rows = await self._owner.in_thread(self._open_or_rebuild)
             self.applied_lsn = rows.applied_lsn
             if self.interpreter is not None:
                 self.interpreter.begin(rows)
@@ -85,6 +85,15 @@ class PartitionStore:
         while self._queue:
             records, waiting = self._queue.popleft()
             self._apply(records, waiting)
+
+    def _open_or_rebuild(self) -> RowStore:
+        """In a thread. Damaged rows are made anew from the log, as far back as it reaches."""
+        try:
+            return self._owner.row_stores.open(self._partition)
+        except RowStoreDamaged as error:
+            log.error("rows are damaged: rebuilding them", partition=self._partition, error=str(error))
+            self._owner.row_stores.drop(self._partition)
+            return self._owner.row_stores.open(self._partition)
 
     def apply(self, records: list[Record], waiting: Any) -> None:
         """Applies committed records in order; PartitionStores.on_applied is called when the rows hold them."""
@@ -98,7 +107,13 @@ class PartitionStore:
     def _apply(self, records: list[Record], waiting: Any) -> None:
         first, last = records[0].lsn, records[-1].lsn
         if first > self.applied_lsn + 1:
-            self._apply_from_cold(first - 1)
+            try:
+                self._apply_from_cold(first - 1)
+            except ColdError as error:
+                log.error("the log does not reach back to the rows", partition=self._partition, error=str(error))
+                self._queue.clear()
+                self._owner.lose(self._partition)
+                return
         if first <= self.applied_lsn:
             records = [record for record in records if record.lsn > self.applied_lsn]
         if records:
@@ -110,7 +125,8 @@ class PartitionStore:
         while self.applied_lsn < upto_lsn:
             _, data = self.read_cold(self.applied_lsn, COLD_BYTES_PER_READ)
             records = [r for r in decode_records(data) if self.applied_lsn < r.lsn <= upto_lsn]
-            assert records, f"rows of partition {self._partition} end at {self.applied_lsn}, the cold log starts later"
+            if not records:
+                raise ColdError(f"rows end at {self.applied_lsn}, and the cold log does not go on from there")
             self._write(records, None)
 
     def _write(self, records: list[Record], waiting: Any) -> None:
@@ -173,6 +189,7 @@ class PartitionStores:
         self.data_dir = data_dir
         self.row_stores = row_stores
         self.on_applied: Callable[[PartitionId, Lsn], None] = lambda partition, lsn: None
+        self.on_rows_lost: Callable[[PartitionId], None] = lambda partition: None
         self.interpreters: dict[PartitionId, Interpreter] = {}
         self.eager = False
         self._stores: dict[PartitionId, PartitionStore] = {}
@@ -205,6 +222,11 @@ class PartitionStores:
         for store in list(self._stores.values()):
             if store.rows is None:
                 await store.open()
+
+    def lose(self, partition: PartitionId) -> None:
+        """The rows cannot be brought up to the log: away with them, and tell the core."""
+        self.drop(partition)
+        self.on_rows_lost(partition)
 
     def drop(self, partition: PartitionId) -> None:
         """The replica is gone and its tombstone durable: delete its rows and cold log."""

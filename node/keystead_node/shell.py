@@ -50,6 +50,7 @@ class Shell:
         self.peers = peers
         self.stores = stores
         stores.on_applied = self.applied
+        stores.on_rows_lost = lambda partition: self.post(ev.RowsLost(partition))
         self.writer: LogWriter
         self.take_lock: Callable[[PartitionId, int], None] = lambda partition, at_least: None
         self.on_mastership: Callable[[PartitionId, int, Membership], None] = lambda partition, epoch, membership: None

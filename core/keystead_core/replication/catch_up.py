@@ -108,6 +108,21 @@ def on_copy_installed(r: Replica, event: CopyInstalled) -> None:
     r.apply_committed()
 
 
+def on_rows_lost(r: Replica) -> None:
+    """Nothing is left here but promises: ineligible, and in want of a copy."""
+    r.step_down("its rows are damaged")
+    if r.own_member is not None and r.own_member.voter:
+        r.ineligible = r.ineligible or COPIED
+    r.node.snip_all(r, r.log.base.lsn + 1)
+    r.log.restart_at(EMPTY_LOG, None)
+    r.sealed, r.sealed_membership = EMPTY_LOG, None
+    r.commit_lsn = r.applied_lsn = r.apply_sent_lsn = r.matched_lsn = 0
+    r.damage = None
+    r.why = "its rows are damaged: waiting for a copy"
+    r.node.recheck_grants(r)
+    r.persist_state()
+
+
 # -- the cold log -----------------------------------------------------------------------------------------------------
 
 

@@ -148,6 +148,12 @@ class CopyArrived(msgspec.Struct):
     membership: bytes
 
 
+class RowsLost(msgspec.Struct):
+    """The rows or the cold log are damaged beyond what the log here can rebuild; the shell has deleted them."""
+
+    partition: PartitionId
+
+
 class CopyInstalled(msgspec.Struct):
     """The staged copy has become the replica's rows."""
 
@@ -177,4 +183,5 @@ Event = (
     | CopyFinished
     | CopyArrived
     | CopyInstalled
+    | RowsLost
 )

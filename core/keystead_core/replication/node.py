@@ -182,6 +182,8 @@ class Node:
                 catch_up.on_copy_finished(r, event)
             case ev.CopyArrived():
                 catch_up.on_copy_arrived(r, event)
+            case ev.RowsLost():
+                catch_up.on_rows_lost(r)
             case ev.CopyInstalled():
                 catch_up.on_copy_installed(r, event)
             case ev.Received() | ev.Synced() | ev.Tick() | ev.PeerLost() | ev.HostReplica():

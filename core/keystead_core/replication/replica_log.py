@@ -153,7 +153,7 @@ class ReplicaLog:
         while len(self.memberships) > 1 and self.memberships[1][0] <= upto_lsn:
             self.memberships.pop(0)
 
-    def restart_at(self, base: LogPoint, membership: Membership) -> None:
+    def restart_at(self, base: LogPoint, membership: Membership | None) -> None:
         """The log is replaced: it holds nothing but its base."""
         self.__init__(base, membership)  # type: ignore[misc]
 
