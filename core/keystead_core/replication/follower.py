@@ -15,7 +15,9 @@ def on_append(r: Replica, m: Append) -> None:
         _answer(r, m, AppendRefused(r.partition, r.id, r.node.boot, m.epoch, r.promised))
         return
     if m.epoch == r.promised and (r.promised_to, r.promised_boot) != (m.replica, m.boot):
-        return  # Promised to another of this epoch, or to another start of it: never two masters of one epoch.
+        # Promised to another of this epoch, or to another start of it: the master has to stand above that promise.
+        _answer(r, m, AppendRefused(r.partition, r.id, r.node.boot, m.epoch, r.promised))
+        return
     try:
         records = decode_records(m.records)
     except RecordError:

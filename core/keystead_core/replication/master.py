@@ -210,7 +210,7 @@ def on_append_refused(r: Replica, m: AppendRefused) -> None:
     if ship is None or progress is None:
         return
     progress.heard_at = r.node.now
-    if m.promised > r.epoch:
+    if m.promised >= r.epoch:
         r.node.meet_higher_promise(r, m.replica, m.promised)
 
 

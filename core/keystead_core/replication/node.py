@@ -43,6 +43,7 @@ from keystead_core.replication.settings import Settings
 
 EARLY_LOCK_HEARTBEATS = 3
 RANK_DELAY: Micros = 30 * MILLISECOND
+RANK_DELAY_PER_GROUP: Micros = 200
 REBALANCED_AT_ONCE = 4
 
 
@@ -451,7 +452,8 @@ class Node:
 
     def suspect(self, r: Replica, delay: Micros) -> None:
         """Stand for election after `delay`, the first in rank soonest."""
-        r.election_at = self.now + delay + self._rank(r) * RANK_DELAY + self.jitter(20 * MILLISECOND)
+        rank_delay = RANK_DELAY + len(self.replicas) * RANK_DELAY_PER_GROUP
+        r.election_at = self.now + delay + self._rank(r) * rank_delay + self.jitter(20 * MILLISECOND)
         r.wake(r.election_at)
 
     def _rank(self, r: Replica) -> int:
@@ -479,7 +481,8 @@ class Node:
         r.persist_state()
         r.log.append([record], self.persist(AppendEntry(event.partition, 1, [record])))
         r.advance_commit(1)
-        self.suspect(r, max(0, self.silent_until - self.now))
+        # A new group's first member is its first candidate: the others come in only if it does not.
+        self.suspect(r, max(0, self.silent_until - self.now) + self._rank(r) * self.settings.lease // 2)
 
     def _drop(self, r: Replica, replica: ReplicaId) -> None:
         if r.id != replica:
