@@ -16,7 +16,8 @@ from keystead_core.replication import events as ev
 from keystead_core.replication.node import Node
 from keystead_node import recovered
 from keystead_node.admin import Admin
-from keystead_node.api.app import make_handler, make_server
+from keystead_node.api.app import make_handler
+from keystead_node.api.http_server import HttpServer
 from keystead_node.catalog_client import CatalogClient
 from keystead_node.catalog_host import CatalogHost
 from keystead_node.clock import boottime_us
@@ -39,6 +40,8 @@ from keystead_node.transport.peers import Peers
 log = structlog.get_logger("node")
 
 HANDOVER_SECONDS_MAX = 3.0
+FINISH_SECONDS_MAX = 1.0
+LISTEN_BACKLOG = 1024
 HOUSEKEEPING_SECONDS = 0.5
 FLUSHES_PER_TURN = 4
 MEGABYTE = 1024 * 1024
@@ -118,13 +121,10 @@ class NodeProcess:
 
     async def _listen(self) -> None:
         config = self.config
-        handler = make_handler(self.router, None, self._observe)
-        server = make_server(handler, keepalive_timeout=75.0)
-        loop = asyncio.get_running_loop()
         for what, port, listen in (
             ("peer", config.peer_port, self.peers.listen(config.bind, config.peer_port)),
             ("admin", config.admin_port, self.admin.listen(config.bind, config.admin_port)),
-            ("API", config.api_port, loop.create_server(server, config.bind, config.api_port)),
+            ("API", config.api_port, self._listen_api()),
         ):
             try:
                 await listen
@@ -132,6 +132,12 @@ class NodeProcess:
                 raise PortInUse(
                     f"{what} port {config.bind}:{port} cannot be used: {error.strerror or error}"
                 ) from error
+
+    async def _listen_api(self) -> None:
+        self.front = HttpServer(make_handler(self.router, None, self._observe))
+        loop = asyncio.get_running_loop()
+        bind, port = self.config.bind, self.config.api_port
+        self._front_listener = await loop.create_server(self.front, bind, port, backlog=LISTEN_BACKLOG)
 
     def _start(self) -> None:
         self.keeper.load()
@@ -244,6 +250,8 @@ class NodeProcess:
     async def _stop(self) -> None:
         if self._exit_code == 0:
             await self._hand_over_all()
+        self._front_listener.close()
+        await self.front.close(FINISH_SECONDS_MAX if self._exit_code == 0 else 0.0)
         for task in self._tasks:
             task.cancel()
         await self.admin.close()

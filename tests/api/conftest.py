@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
-from aiohttp import web
 from botocore.config import Config
 
-from keystead_node.api.app import make_handler, make_server
+from keystead_node.api.app import make_handler
 from keystead_node.api.auth import Authenticator
+from keystead_node.api.http_server import HttpServer
 from tests.api.memory_backend import MemoryBackend
 
 
@@ -31,14 +31,16 @@ class Front:
 
     async def _start(self) -> int:
         handler = make_handler(self.backend, self._auth, lambda name, kind, _: self.operations.append((name, kind)))
-        self._runner = web.ServerRunner(make_server(handler))
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        return int(self._runner.addresses[0][1])
+        self._server = HttpServer(handler)
+        self._listener = await self._loop.create_server(self._server, "127.0.0.1", 0)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def _stop(self) -> None:
+        self._listener.close()
+        await self._server.close(5.0)
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

@@ -1,4 +1,4 @@
-"""The HTTP side of the front: one handler for aiohttp's low-level server.
+"""The HTTP side of the front: the handler for http_server.
 
     POST /   X-Amz-Target: DynamoDB_20120810.<operation>   JSON in, JSON out
     GET  *   healthy: <host>                                for load balancers
@@ -13,11 +13,8 @@ import logging
 import secrets
 import time
 import zlib
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
-
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from keystead_core.items import ItemError
 from keystead_node.api.actions import ACTIONS, Action
@@ -25,21 +22,22 @@ from keystead_node.api.auth import Authenticator, SignedRequest
 from keystead_node.api.backend import Backend
 from keystead_node.api.context import Context
 from keystead_node.api.errors import ApiError, InternalServerError, UnknownOperation, ValidationException
+from keystead_node.api.http_requests import Request
+from keystead_node.api.http_server import Answer, Handler
 from keystead_node.api.request_types import parse_body
-from keystead_node.api.responses import Answer
 from keystead_node.api.service_model import TARGET_PREFIX, service_model
 
-REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
-
-Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
 MetricsHook = Callable[[str, str, float], None]
 """Called after each operation with its name, the error's kind or "", and the seconds it took."""
 
-_AMZ_JSON: Final = "application/x-amz-json-1.0"
-_PLAIN_JSON: Final = "application/json"
+_AMZ_JSON: Final = b"application/x-amz-json-1.0"
+_PLAIN_JSON: Final = b"application/json"
+_ANSWER_LINES: Final = b"x-amzn-RequestId: %b\r\nx-amz-crc32: %d\r\n"
+_AMZ_JSON_LINES: Final = b"Content-Type: %b\r\n" % _AMZ_JSON + _ANSWER_LINES
+_PLAIN_JSON_LINES: Final = b"Content-Type: %b\r\n" % _PLAIN_JSON + _ANSWER_LINES
 _UNKNOWN_PAGE: Final = b"<UnknownOperationException/>\n"
-_TARGETS: Final[dict[str, tuple[str, Action]]] = {
-    TARGET_PREFIX + name: (name, action) for name, action in ACTIONS.items()
+_TARGETS: Final[dict[bytes, tuple[str, Action]]] = {
+    (TARGET_PREFIX + name).encode(): (name, action) for name, action in ACTIONS.items()
 }
 _log = logging.getLogger("keystead.api")
 
@@ -52,23 +50,20 @@ def make_handler(
     context = Context(backend)
     request_ids = _request_ids()
 
-    async def handle(request: web.BaseRequest) -> Answer:
+    async def handle(request: Request) -> Answer:
         headers = request.headers
-        content_type = headers.get("Content-Type", "")
-        if request.method != "POST" or (content_type != _AMZ_JSON and not _is_json(content_type, request)):
+        content_type = headers.get(b"content-type", b"")
+        if request.method != b"POST" or (content_type != _AMZ_JSON and not _is_json(content_type, request)):
             return _page(request, next(request_ids))
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _answer(413, "", next(request_ids), b"")
+        body = request.body
         started = time.perf_counter()
         status = 200
         error_kind = ""
-        operation, action = _TARGETS.get(headers.get("X-Amz-Target", ""), _NO_OPERATION)
+        operation, action = _TARGETS.get(headers.get(b"x-amz-target", b""), _NO_OPERATION)
         try:
             if auth is not None and operation:
                 parse_body(body)
-                auth(_signed_request(request, body))
+                auth(_signed_request(request))
             answer = await action(context, body)
         except ApiError as error:
             answer, status, error_kind = error.body(), error.status, error.kind
@@ -82,22 +77,10 @@ def make_handler(
             answer, status, error_kind = failure.body(), failure.status, failure.kind
         if metrics_hook is not None:
             metrics_hook(operation, error_kind, time.perf_counter() - started)
-        answer_type = _AMZ_JSON if content_type == _AMZ_JSON else _PLAIN_JSON
-        return _answer(status, f"Content-Type: {answer_type}\r\n", next(request_ids), answer)
+        lines = _AMZ_JSON_LINES if content_type == _AMZ_JSON else _PLAIN_JSON_LINES
+        return Answer(status, lines % (next(request_ids), zlib.crc32(answer)), answer)
 
     return handle
-
-
-def make_server(handler: Handler, **options: Any) -> web.Server:
-    """A low-level server that takes requests of up to 16 MB. `options`: those of aiohttp's RequestHandler."""
-
-    def make_request(message: Any, payload: Any, protocol: RequestHandler, writer: Any, task: Any) -> web.BaseRequest:
-        return web.BaseRequest(
-            message, payload, protocol, writer, task, protocol._loop, client_max_size=REQUEST_BYTES_MAX
-        )
-
-    answers_like_a_response = cast(Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], handler)
-    return web.Server(answers_like_a_response, request_factory=make_request, access_log=None, **options)
 
 
 async def _unknown_operation(_context: Context, body: bytes) -> bytes:
@@ -108,32 +91,27 @@ async def _unknown_operation(_context: Context, body: bytes) -> bytes:
 _NO_OPERATION: Final[tuple[str, Action]] = ("", _unknown_operation)
 
 
-def _is_json(content_type: str, request: web.BaseRequest) -> bool:
-    if content_type.partition(";")[0].strip() in (_AMZ_JSON, _PLAIN_JSON):
+def _is_json(content_type: bytes, request: Request) -> bool:
+    if content_type.partition(b";")[0].strip() in (_AMZ_JSON, _PLAIN_JSON):
         return True
-    return not request.can_read_body
+    return not request.body
 
 
-def _page(request: web.BaseRequest, request_id: str) -> Answer:
-    if request.method == "GET":
-        text = f"healthy: {request.headers.get('Host', 'keystead')} ".encode()
-        status = 200
+def _page(request: Request, request_id: bytes) -> Answer:
+    if request.method == b"GET":
+        body, status = b"healthy: %b " % request.headers.get(b"host", b"keystead"), 200
     else:
-        text, status = _UNKNOWN_PAGE, 404
-    return _answer(status, "", request_id, text)
+        body, status = _UNKNOWN_PAGE, 404
+    return Answer(status, _ANSWER_LINES % (request_id, zlib.crc32(body)), body)
 
 
-def _answer(status: int, headers: str, request_id: str, body: bytes) -> Answer:
-    return Answer(status, f"{headers}x-amzn-RequestId: {request_id}\r\nx-amz-crc32: {zlib.crc32(body)}\r\n", body)
+def _signed_request(request: Request) -> SignedRequest:
+    path, _, query = request.target.decode("ascii").partition("?")
+    headers = {name.decode("ascii"): value.decode("utf-8", "replace") for name, value in request.headers.items()}
+    return SignedRequest(request.method.decode("ascii"), path, query, headers, request.body)
 
 
-def _signed_request(request: web.BaseRequest, body: bytes) -> SignedRequest:
-    path, _, query = request.raw_path.partition("?")
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return SignedRequest(request.method, path, query, headers, body)
-
-
-def _request_ids() -> "itertools.chain[str] | map[str]":
+def _request_ids() -> Iterator[bytes]:
     """52 characters each, as the service's: random for the process, then counted."""
-    prefix = base64.b32encode(secrets.token_bytes(25)).decode()
-    return map((prefix + "%012d").__mod__, itertools.count(1))
+    prefix = base64.b32encode(secrets.token_bytes(25))
+    return map((prefix + b"%012d").__mod__, itertools.count(1))
