@@ -111,7 +111,7 @@ def test_directory_in_use_is_refused(running: Any) -> None:
 def test_port_in_use_is_refused_and_nothing_is_made(keystead: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        done = keystead("up", "--port", str(port - 1))
+        done = keystead("up", "--port", str(port))
     assert done.returncode == 6
     assert done.stderr == f"error: port {port} is in use by another program\n"
     assert not keystead.data.exists()
