@@ -18,7 +18,7 @@ def run_scenario(
     links: Links,
     table: str,
     seed: int,
-    warm_up_seconds: float = 1.0,
+    warm_up_seconds: float = 0.5,
     load: Load | None = None,
 ) -> Load:
     """Runs a scenario under load. Raises AssertionError if an acknowledged write is lost, an answer is wrong, or no
@@ -29,7 +29,7 @@ def run_scenario(
         time.sleep(warm_up_seconds)
         what = scenario(cluster, links, table, random.Random(seed))
         back = load.wait_for_service(SERVICE_SECONDS_MAX)
-        time.sleep(1.0)
+        time.sleep(0.5)
     load.read_back(SERVICE_SECONDS_MAX)
     print(f"\n{what}: service {back:.2f} s after it; {load.summary()}")
     load.check()

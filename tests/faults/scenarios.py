@@ -11,6 +11,9 @@ from tests.faults.cluster import Cluster
 from tests.faults.damage import corrupt_hot_block
 from tests.faults.links import Links
 
+CUT_SECONDS = 3
+"""Several leases."""
+
 Scenario = Callable[[Cluster, Links, str, random.Random], str]
 
 
@@ -50,9 +53,9 @@ def hand_over(cluster: Cluster, links: Links, table: str, rng: random.Random) ->
 def cut_off_a_masters_node(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
     name = rng.choice(cluster.masters(table))
     links.isolate(name, cluster.names())
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     links.heal()
-    return f"{name}, a master's node, cut off from its peers for 4 s"
+    return f"{name}, a master's node, cut off from its peers for {CUT_SECONDS} s"
 
 
 def mute_a_masters_node(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
@@ -60,9 +63,9 @@ def mute_a_masters_node(cluster: Cluster, links: Links, table: str, rng: random.
     for other in cluster.names():
         if other != name:
             links.cut_one_way(name, other)
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     links.heal()
-    return f"{name}, a master's node, hears its peers but is not heard for 4 s"
+    return f"{name}, a master's node, hears its peers but is not heard for {CUT_SECONDS} s"
 
 
 def deafen_a_masters_node(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
@@ -70,17 +73,17 @@ def deafen_a_masters_node(cluster: Cluster, links: Links, table: str, rng: rando
     for other in cluster.names():
         if other != name:
             links.cut_one_way(other, name)
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     links.heal()
-    return f"{name}, a master's node, is heard but hears nobody for 4 s"
+    return f"{name}, a master's node, is heard but hears nobody for {CUT_SECONDS} s"
 
 
 def cut_one_link(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
     one, other = rng.sample(cluster.names(), 2)
     links.cut(one, other, reset=True)
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     links.heal()
-    return f"link between {one} and {other} cut for 4 s"
+    return f"link between {one} and {other} cut for {CUT_SECONDS} s"
 
 
 def slow_links(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
@@ -88,9 +91,9 @@ def slow_links(cluster: Cluster, links: Links, table: str, rng: random.Random) -
     for other in cluster.names():
         if other != name:
             links.slow(name, other, delay_ms=150)
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     links.heal()
-    return f"150 ms more to and from {name} for 4 s"
+    return f"150 ms more to and from {name} for {CUT_SECONDS} s"
 
 
 def fail_an_fsync(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
@@ -114,17 +117,17 @@ def fail_a_write(cluster: Cluster, links: Links, table: str, rng: random.Random)
 def slow_disk(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
     name = rng.choice(cluster.names())
     cluster.set_disk_faults(name, slow_ms=100)
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     cluster.set_disk_faults(name)
-    return f"each disk operation of {name} 100 ms slower for 4 s"
+    return f"each disk operation of {name} 100 ms slower for {CUT_SECONDS} s"
 
 
 def fill_a_disk(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
     name = rng.choice(cluster.names())
     cluster.set_disk_faults(name, enospc=True)
-    time.sleep(4)
+    time.sleep(CUT_SECONDS)
     cluster.set_disk_faults(name)
-    return f"disk of {name} full for 4 s"
+    return f"disk of {name} full for {CUT_SECONDS} s"
 
 
 def corrupt_the_hot_log(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
