@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 setup: $(VENV)/.installed ## create .venv with everything in it
 
 up: setup ## start three nodes in three zones, make a table, write and read items
-	@$(BIN)/python -m keystead_cli.demo --data $(DATA)
+	@$(BIN)/python -m keystead_cli.demo $(DATA)
 
 down: setup ## stop the nodes that `make up` started (the data stays)
 	@$(BIN)/keystead down --data $(DATA)
