@@ -8,13 +8,10 @@ another cluster, 8 disk failed, 9 identity renounced. Each with one line on stan
 
 import argparse
 import gc
-import logging
-import os
 import resource
 import sys
 from pathlib import Path
 
-import structlog
 import uvloop
 
 from keystead_node.config import (
@@ -27,6 +24,7 @@ from keystead_node.config import (
     ConfigError,
     read_config,
 )
+from keystead_node.logs import configure_logs
 from keystead_node.process import NodeProcess, PortInUse
 from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
 
@@ -40,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not __debug__:
         print("keystead-node: refuses to run under python -O: its invariants are asserts", file=sys.stderr)
         return 2
-    _configure_logs()
+    configure_logs()
     try:
         config = read_config(options.config)
         config.replication()
@@ -77,22 +75,6 @@ def _raise_file_limit() -> None:
 def _fail(error: Exception, code: int) -> int:
     print(f"keystead-node: {error}", file=sys.stderr)
     return code
-
-
-def _configure_logs() -> None:
-    level = getattr(logging, os.environ.get("KEYSTEAD_LOG", "INFO").upper(), logging.INFO)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, NodeConfig
 from keystead_node.copies import Copies
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.log_writer import LogWriter
+from keystead_node.logs import add_cause
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.metrics import STALL_SECONDS, Metrics
 from keystead_node.partition_store import PartitionStores
@@ -105,6 +106,7 @@ class NodeProcess:
         self.router = Router(self.rows, self.keeper, self.client)
         copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
+        add_cause(self.shell.cause)
         self.metrics.observe(self.shell, self.writer, self.router, self.copies)
         self.admin = Admin(self.shell, self.keeper, self.client, self.metrics, self._status, self.stop)
 

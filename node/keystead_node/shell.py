@@ -63,6 +63,7 @@ class Shell:
         self._loop = asyncio.get_running_loop()
         self._events: deque[ev.Event] = deque()
         self._running = False
+        self._event: ev.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
         self._token = 0
@@ -90,12 +91,23 @@ class Shell:
         self._running = True
         try:
             while self._events:
-                event = self._events.popleft()
+                self._event = event = self._events.popleft()
                 self.counters["steps"] += 1
                 self._execute_all(self.core.step(event, boottime_us()))
         finally:
             self._running = False
+            self._event = None
         self._arm()
+
+    def cause(self) -> str:
+        """What the core is just carrying out, for log lines: the event's kind and number, and who sent it; or ''."""
+        event = self._event
+        if event is None:
+            return ""
+        kind = type(event).__name__
+        if isinstance(event, ev.Received):
+            kind = f"{type(event.message).__name__} from {event.sender}"
+        return f"{self.counters['steps']} {kind}"
 
     def _arm(self) -> None:
         at = self.core.deadline()
@@ -232,6 +244,8 @@ class Shell:
 
     def _deposed(self, effect: ef.Deposed) -> None:
         self.counters["deposed"] += 1
+        r = self.core.replicas.get(effect.partition)
+        log.info("deposed", partition=effect.partition, epoch=effect.epoch, why=r.why if r is not None else "dropped")
         for _, waiter in self._waiting.pop(effect.partition, ()):
             if not waiter.future.done():
                 waiter.future.set_exception(WriteOutcomeUnknown("the master changed before the write was committed"))
