@@ -11,13 +11,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 
 from benchmarks import programs
+from tests.faults.cluster import Cluster
 
 TABLE = "bench"
 AUTHORIZATION = (
@@ -64,7 +65,7 @@ def dynamodb(address: str, operation: str, body: dict[str, Any]) -> Any:
     return post(address, "/", body, headers)
 
 
-def wait_until(what: str, ready: "Any", seconds: float = 60.0) -> None:
+def wait_until(what: str, ready: Callable[[], Any], seconds: float = 60.0) -> None:
     """Polls `ready()` until it is true. Raises TimeoutError naming `what`."""
     end = time.monotonic() + seconds
     last = ""
@@ -122,6 +123,7 @@ def _scratch() -> str:
 
 
 def create_table(address: str) -> None:
+    """The table that the load goes to: hash key `pk`. Returns when it is active."""
     dynamodb(
         address,
         "CreateTable",
@@ -213,3 +215,31 @@ class DynamoDBLocal(_Processes):
         self.spawn([*programs.dynamodb_local(), "-dbPath", "data", "-sharedDb", "-port", str(port)])
         wait_until("DynamoDB Local answers", lambda: dynamodb(self.addresses[0], "ListTables", {}))
         create_table(self.addresses[0])
+
+
+class Keystead:
+    """Three nodes as `keystead up` starts them, in three zones, fdatasync on; the clients spread over the nodes."""
+
+    name = "Keystead 3 nodes"
+    protocol = "dynamodb"
+
+    def __init__(self, partitions: int = 1, **settings: Any) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-keystead-", dir=_scratch()))
+        self.cluster = Cluster(self.directory, settings={"hot_log_mb": 256, **settings}, node_command=None)
+        self.partitions = partitions
+        self.addresses: list[str] = []
+
+    def start(self) -> None:
+        self.cluster.up()
+        self.addresses = [endpoint.removeprefix("http://") for endpoint in self.cluster.endpoints()]
+        self.cluster.create_table(TABLE, partitions=self.partitions)
+        level = lambda: self.cluster.all_level(TABLE)  # noqa: E731
+        self.cluster.wait_until("all replicas are level", level, 300)
+
+    def processes(self) -> list[psutil.Process]:
+        """The node processes, in the order of the nodes' names."""
+        return [psutil.Process(self.cluster.pid(name)) for name in self.cluster.names()]
+
+    def stop(self) -> None:
+        self.cluster.destroy()
+        shutil.rmtree(self.directory, ignore_errors=True)
