@@ -1,7 +1,7 @@
 """The rivals' programs and the load generator: fetched once, through each one's own package manager, into a cache.
 
-Nothing is installed on the machine: Debian packages are unpacked, npm and Maven put their files where told. The cache is
-~/.cache/keystead-bench, or KEYSTEAD_BENCH_CACHE. A program that is already in PATH is used as it is.
+Nothing is installed on the machine: Debian packages are unpacked, npm and Maven put their files where told. The cache
+is ~/.cache/keystead-bench, or KEYSTEAD_BENCH_CACHE. A program that is already in PATH is used as it is.
 """
 
 import os
