@@ -1,64 +1,59 @@
-"""Runs the benchmarks and writes docs/benchmarks.md:  python -m benchmarks.run [--only NAME ...] [--quick]
+"""`python -m benchmarks.run [--only NAME ...] [--quick] [--no-write]`: the table "speed and size" of docs/benchmarks.md.
 
-A run of some of them keeps the other sections' figures (benchmarks/results.json has them all).
+Each case measures Keystead and its rival in one run, and prints its rows. The page is rewritten with the rows of the
+cases that ran; `--quick` does few and short rounds and leaves the page alone. Exit code 1 if a `must` was missed.
 """
 
 import argparse
-import datetime
-import os
-import platform
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Callable
 
-import msgspec
+from benchmarks import gaps, many_partitions, throughput
+from benchmarks.programs import MissingProgram
+from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
-from benchmarks import footprint, outages, throughput
-from benchmarks.report import page
-
-NAMES = [*throughput.RIVALS, "outages", "footprint"]
-RESULTS = Path(__file__).with_name("results.json")
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+Case = Callable[[bool], list[Row]]
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return {
-        "cores": os.cpu_count(),
-        "cpu": model,
-        "memory_gib": round(memory),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "load_before": round(os.getloadavg()[0], 2),
-    }
+def _throughput(name: str) -> Case:
+    return lambda quick: throughput.compare(name, rounds=2 if quick else 5, seconds=3 if quick else 8)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
-    parser.add_argument("--only", action="append", choices=NAMES, help="may be given several times")
-    parser.add_argument("--quick", action="store_true", help="short rounds: to see that it works, not to quote")
-    options = parser.parse_args()
-    rounds, seconds = (2, 2.0) if options.quick else (5, 6.0)
-    results = msgspec.json.decode(RESULTS.read_bytes()) if RESULTS.exists() else {}
-    for name in options.only or NAMES:
-        print(f"== {name}", flush=True)
-        about = machine()
-        if name == "outages":
-            found: Any = outages.run(3 if options.quick else 20, print)
-        elif name == "footprint":
-            found = footprint.run(100 if options.quick else 1000, print)
-        else:
-            found = throughput.run(name, rounds, seconds, print)
-        results[name] = {"machine": about, "quick": options.quick, "found": msgspec.to_builtins(found)}
-        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-        PAGE.write_text(page(results))
-    print(f"written: {PAGE}")
+CASES: dict[str, Case] = {
+    "etcd": _throughput("etcd"),
+    "dynalite": _throughput("dynalite"),
+    "dynamodb-local": _throughput("dynamodb-local"),
+    "failover": lambda quick: gaps.failover(3 if quick else 20),
+    "handover": lambda quick: gaps.handover(3 if quick else 20),
+    "idle": lambda quick: many_partitions.idle(100 if quick else 1000),
+    "restart": lambda quick: many_partitions.restart(*((100, 0.05, 1) if quick else (1000, 1.0, 3))),
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(CASES), help="this case; may be given again")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, nothing written")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.* alone")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON too")
+    options = parser.parse_args(arguments)
+    missed = False
+    for name in options.only or CASES:
+        where = machine()
+        print(f"{name} on {where}", flush=True)
+        try:
+            rows = CASES[name](options.quick)
+        except MissingProgram as problem:
+            print(f"  left out: {problem}", flush=True)
+            continue
+        print(as_json(rows) if options.json else as_text(rows), flush=True)
+        missed = missed or any(row.verdict == "missed" for row in rows)
+        if not options.quick and not options.no_write:
+            results = read_results()
+            results.cases[name], results.machines[name] = rows, where
+            write_results(results)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

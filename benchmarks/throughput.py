@@ -1,80 +1,84 @@
-"""Throughput against the rivals: both servers up, rounds in turn (A B A B), the ratio of each pair, its median."""
+"""Puts and consistent gets against a rival: both servers up, rounds in turn, the median of the rounds' ratios."""
 
-import statistics
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from benchmarks import load, servers
+from benchmarks.load import LoadResult, preload, run_load
+from benchmarks.results import Row, median_ratio
+from benchmarks.servers import Dynalite, DynamoDBLocal, Etcd, Keystead, Server
 
 KEYS = 10_000
+WARM_UP_SECONDS = 3
 Mode = Literal["put", "get"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One row of the page. Rates are medians, in requests a second; `ratio` is the median of the pairs' ratios."""
+    """A rival and the ratios to reach, (must, aim), for puts and gets."""
 
-    case: str
-    rival: str
-    connections: int
-    ours: float
-    theirs: float
-    ratio: float
-    ratios: list[float]
-    ours_p50_ms: float
-    theirs_p50_ms: float
-    errors: int
+    rival: Callable[[], Server]
+    put: tuple[float, float]
+    get: tuple[float, float]
 
 
-def compare(
-    ours: Any, theirs: Any, mode: Mode, connections: int, rounds: int, seconds: float, say: Callable[[str], None]
-) -> Comparison:
-    """Runs the rounds; both servers are up and preloaded."""
-    pairs = []
-    for number in range(rounds):
-        pair = [load.run_load(server, mode, connections, seconds, KEYS) for server in (ours, theirs)]
-        pairs.append(pair)
-        say(
-            f"  {mode} c{connections} round {number + 1}: {pair[0].rate:,.0f}/s against {pair[1].rate:,.0f}/s "
-            f"= {pair[0].rate / pair[1].rate:.2f}"
-        )
-    ratios = [a.rate / b.rate for a, b in pairs]
-    return Comparison(
-        case=mode,
-        rival=theirs.name,
-        connections=connections,
-        ours=statistics.median(a.rate for a, _ in pairs),
-        theirs=statistics.median(b.rate for _, b in pairs),
-        ratio=statistics.median(ratios),
-        ratios=ratios,
-        ours_p50_ms=statistics.median(a.p50_ms for a, _ in pairs),
-        theirs_p50_ms=statistics.median(b.p50_ms for _, b in pairs),
-        errors=sum(a.errors for a, _ in pairs),
-    )
-
-
-RIVALS: dict[str, Callable[[], Any]] = {
-    "etcd": servers.Etcd,
-    "dynalite": servers.Dynalite,
-    "dynamodb-local": servers.DynamoDBLocal,
+COMPARISONS = {
+    "etcd": Comparison(Etcd, (1.0, 2.0), (1.0, 2.0)),
+    "dynalite": Comparison(Dynalite, (0.5, 1.0), (0.5, 1.0)),
+    "dynamodb-local": Comparison(DynamoDBLocal, (5.0, 15.0), (0.7, 1.0)),
 }
 
 
-def run(name: str, rounds: int, seconds: float, say: Callable[[str], None]) -> list[Comparison]:
-    """All of one rival's rows."""
-    ours, theirs = servers.Keystead(), RIVALS[name]()
-    found = []
+def compare(name: str, rounds: int, seconds: float) -> list[Row]:
+    """Rows for puts and gets at 32 and 128 connections. Raises if a server refuses requests."""
+    comparison = COMPARISONS[name]
+    ours, theirs = Keystead(), comparison.rival()
     try:
         for server in (ours, theirs):
-            say(f"{name}: starting {server.name}")
             server.start()
-            load.preload(server, KEYS)
-        modes: tuple[Mode, ...] = ("put", "get")
-        for mode in modes:
+            preload(server, KEYS)
+        rows = []
+        for mode in ("put", "get"):
+            must, aim = comparison.put if mode == "put" else comparison.get
             for connections in (32, 128):
-                found.append(compare(ours, theirs, mode, connections, rounds, seconds, say))
+                rows.append(_compare_one(ours, theirs, mode, connections, rounds, seconds, must, aim))
+                print(f"  {rows[-1].what}: {rows[-1].value:.2f}x", flush=True)
+        return rows
     finally:
         ours.stop()
         theirs.stop()
-    return found
+
+
+def _compare_one(
+    ours: Server,
+    theirs: Server,
+    mode: Mode,
+    connections: int,
+    rounds: int,
+    seconds: float,
+    must: float,
+    aim: float,
+) -> Row:
+    for server in (ours, theirs):
+        run_load(server, mode, connections, WARM_UP_SECONDS, KEYS)
+    found: dict[str, list[LoadResult]] = {ours.name: [], theirs.name: []}
+    for _ in range(rounds):
+        for server in (ours, theirs):
+            result = run_load(server, mode, connections, seconds, KEYS)
+            if result.errors:
+                raise RuntimeError(f"{server.name} refused {result.errors} of {result.requests} {mode} requests")
+            found[server.name].append(result)
+    rates = {name: [round(result.rate, 1) for result in results] for name, results in found.items()}
+    raw = {f"{name}, requests/s": values for name, values in rates.items()}
+    for name, results in found.items():
+        raw[f"{name}, p50 ms"] = [result.p50_ms for result in results]
+        raw[f"{name}, p99 ms"] = [result.p99_ms for result in results]
+    return Row(
+        what=f"{'PutItem' if mode == 'put' else 'GetItem, consistent,'} at {connections} connections / {theirs.name}",
+        value=median_ratio(rates[ours.name], rates[theirs.name]),
+        unit="x",
+        must=must,
+        aim=aim,
+        better="more",
+        raw=raw,
+    )
