@@ -54,17 +54,16 @@ class RequestParser:
         "_body",
         "_body_bytes_max",
         "_fed_bytes",
+        "_head_bytes",
         "_head_bytes_max",
         "_headers",
-        "_headers_read",
-        "_is_much",
+        "_in_head",
         "_parser",
         "_progress",
         "_target",
         "continue_due",
         "has_ended",
         "is_reading",
-        "on_header",
         "requests",
     )
 
@@ -75,14 +74,13 @@ class RequestParser:
         self.has_ended = False
         self._head_bytes_max = head_bytes_max
         self._body_bytes_max = body_bytes_max
+        self._in_head = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._headers_read: dict[bytes, bytes] = {}
-        self.on_header = self._headers_read.__setitem__  # called for each header of each request: no Python in it
         self._body: bytes | bytearray = b""
+        self._head_bytes = 0
         self._progress = 0
         self._fed_bytes = 0
-        self._is_much = False
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -90,7 +88,6 @@ class RequestParser:
         if self._parser is None or self.has_ended:
             return
         progress = self._progress
-        self._is_much = self._fed_bytes + len(data) > self._head_bytes_max
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -118,16 +115,25 @@ class RequestParser:
         if self.is_reading:
             self._target += piece
         else:
-            self.is_reading = True
+            self.is_reading = self._in_head = True
             self._target = piece
+            self._headers = {}
+            self._head_bytes = 0
             self._progress += 1
+        self._head_bytes += len(piece)
+        if self._head_bytes > self._head_bytes_max:
+            raise self._head_too_large()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._head_bytes_max:
+            raise self._head_too_large()
+        if self._in_head:  # A trailer is read over: it may not change what the head said.
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        read = self._headers_read
-        if self._is_much and len(self._target) + sum(len(name) + len(read[name]) for name in read) > self._head_bytes_max:
-            raise self._head_too_large()
-        self._headers = headers = dict(zip(map(bytes.lower, read), read.values(), strict=True))
-        read.clear()
+        self._in_head = False
+        headers = self._headers
         if int(headers.get(b"content-length", b"0")) > self._body_bytes_max:
             raise self._body_too_large()
         if b"expect" in headers:
@@ -157,7 +163,6 @@ class RequestParser:
         elif b"connection" in headers and parser.get_http_version() == "1.0":
             connection_line = KEEP_ALIVE_LINE
         self._body = b""
-        self._headers_read.clear()  # A trailer is read over: it may not change what the head said.
         self.is_reading = self.continue_due = False
         body = body if isinstance(body, bytes) else bytes(body)
         request = Request(parser.get_method(), self._target, headers, body, keep_alive, connection_line)

@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._is_writing_paused = False
         self._since = self._server.tick
         if not self._is_busy:
-            self._serve([])
+            self._call_next_turn()  # not now: asyncio's transport does not bear a close from in here
 
     def connection_lost(self, exc: Exception | None) -> None:
         # A request under way goes on: it may be a write that others already count on.
@@ -221,8 +221,7 @@ class Connection(asyncio.Protocol):
         answers_bytes = 0
         while requests and not self._is_writing_paused:
             if len(answers) >= _TURN_REQUESTS_MAX or answers_bytes >= _TURN_BYTES_MAX:
-                self._is_busy = True
-                asyncio.get_running_loop().call_soon(self._next_turn)
+                self._call_next_turn()
                 break
             request = requests.popleft()
             call = self._server.handler(request)
@@ -246,6 +245,10 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
         elif not self._is_busy:
             self._on_all_answered()
+
+    def _call_next_turn(self) -> None:
+        self._is_busy = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
 
     def _next_turn(self) -> None:
         self._is_busy = False
