@@ -18,6 +18,7 @@ from keystead_core.ids import Lsn, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record, decode_records
+from keystead_node.durable_file import write_durably
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore
 from keystead_node.storage.faults import file_io
 from keystead_node.storage.row_store import RowStore, RowStoreDamaged, RowStores
@@ -25,7 +26,8 @@ from keystead_node.storage.row_store import RowStore, RowStoreDamaged, RowStores
 log = structlog.get_logger("partition_store")
 
 COLD_BYTES_PER_READ = 4 * 1024 * 1024
-BASE_FILE = "rows.base"
+COLD_BYTES_MAX = 64 * 1024 * 1024
+BASE_FILE = "rows.base"  # An LSN up to which the rows are durable without any log: of a copy, or at the last trim.
 Change = tuple[bytes, bytes | None]
 
 
@@ -165,7 +167,26 @@ class PartitionStore:
             records = [record for record in records if record.lsn > self.cold.end.lsn]
         if records:
             self.cold.seal(records)
+            self._trim()
         return self.cold.end
+
+    def _trim(self) -> None:
+        """Keeps the cold log within its budget; what the rows do not durably hold stays, and all of a log-only one."""
+        rows = self._rows
+        excess = self.cold.size_bytes() - self._owner.cold_bytes_max
+        if rows is None or excess <= 0:
+            return
+        durable_lsn = rows.durable_applied
+        upto_lsn = 0
+        for name in self.cold.segments[:-1]:
+            if excess <= 0 or name.end.lsn > durable_lsn:
+                break
+            excess -= (self.directory / "cold" / name.file).stat().st_size
+            upto_lsn = name.end.lsn
+        if upto_lsn:
+            # First the word that the rows need nothing below, then the segments go.
+            write_durably(self.directory / BASE_FILE, str(durable_lsn).encode())
+            self.cold.trim(upto_lsn)
 
     def read_cold(self, after_lsn: Lsn, bytes_max: int) -> tuple[LogPoint, bytes]:
         """(the point behind which they start, records end to end); nothing where the cold log does not reach."""
@@ -192,6 +213,7 @@ class PartitionStores:
         self.on_rows_lost: Callable[[PartitionId], None] = lambda partition: None
         self.interpreters: dict[PartitionId, Interpreter] = {}
         self.eager = False
+        self.cold_bytes_max = COLD_BYTES_MAX
         self._stores: dict[PartitionId, PartitionStore] = {}
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="store")
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -244,14 +266,7 @@ class PartitionStores:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         staged.rename(directory / "rows")
-        (directory / BASE_FILE).write_text(str(base.lsn))
-
-    def rows_base(self, partition: PartitionId) -> Lsn:
-        """The LSN that the rows held when a copy was installed; 0 where they grew from the log alone."""
-        try:
-            return int((self.directory(partition) / BASE_FILE).read_text())
-        except (FileNotFoundError, ValueError):
-            return 0
+        write_durably(directory / BASE_FILE, str(base.lsn).encode())
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)

@@ -87,6 +87,7 @@ class NodeProcess:
         self.core = Node(config.replication(), volume.node, boot, volume.replicas, boottime_us(), seed)
         self.metrics = Metrics()
         self.stores = PartitionStores(Path(config.data_dir), volume.row_stores)
+        self.stores.cold_bytes_max = config.number("cold_log_mb", 64) * MEGABYTE
         hello = Hello(config.cluster, volume.node, boot)
         self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost)
         self.shell = Shell(self.core, self.peers, self.stores)

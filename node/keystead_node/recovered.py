@@ -94,15 +94,15 @@ def _complete(data_dir: Path, replicas: list[RecoveredReplica], ends: dict[Parti
         found.cold_start = ends.get(found.partition, (0, EMPTY_LOG))[0]
         if found.state is None:
             continue
-        copied = _rows_base(data_dir / "partitions" / str(found.partition) / BASE_FILE)
+        floor = _rows_floor(data_dir / "partitions" / str(found.partition) / BASE_FILE)
         base = found.state.base.lsn
-        grew_from_log = found.cold_start == 1 and found.cold_end.lsn >= base
-        followed = copied and found.cold_start == copied + 1 and found.cold_end.lsn >= base
-        if copied >= base or grew_from_log or followed:
+        cold_leads_there = 0 < found.cold_start <= floor + 1 and found.cold_end.lsn >= base
+        if floor >= base or cold_leads_there:
             found.applied_lsn = base
 
 
-def _rows_base(path: Path) -> int:
+def _rows_floor(path: Path) -> int:
+    """The LSN that the rows durably hold whatever the logs say; 0 where they need the log from its start."""
     try:
         return int(path.read_text())
     except (FileNotFoundError, ValueError):
