@@ -64,19 +64,20 @@ def _matches(r: Replica, m: Append) -> bool:
 
 
 def _store_above_gap(r: Replica, records: list[Record], m: Append) -> None:
-    new = r.log.keep_ahead(records, r.node.next_sequence)
+    new = r.log.keep_ahead(records, r.node.next_sequence, m.epoch)
     if new:
         r.node.persist(AppendEntry(r.partition, r.commit_lsn, new))
     _answer(r, m, AppendMismatch(r.partition, r.id, r.node.boot, m.epoch, r.log.last_lsn, r.log.base.lsn))
 
 
 def _store(r: Replica, records: list[Record], m: Append) -> None:
+    membership = r.membership
     new = integrate(r, records)
     if new:
         r.log.append(new, r.node.persist(AppendEntry(r.partition, r.commit_lsn, new)))
-        filled = r.log.last_lsn
-        r.log.absorb_ahead()
-        r.matched_lsn = r.log.last_lsn if r.log.last_lsn > filled else max(r.matched_lsn, filled)
+        r.matched_lsn = max(r.matched_lsn, r.log.absorb_ahead(m.epoch))
+    if r.membership is not membership:
+        r.node.recheck_grants(r)  # Who the master is may be known only now.
     if records and not _holds(r, records[-1]):
         _answer(r, m, AppendMismatch(r.partition, r.id, r.node.boot, m.epoch, r.commit_lsn, r.log.base.lsn))
         return
@@ -180,5 +181,6 @@ def on_start_log(r: Replica, m: StartLog) -> None:
     r.log.restart_at(m.base, decode_membership(m.membership))
     r.commit_lsn = r.applied_lsn = r.apply_sent_lsn = m.base.lsn
     r.sealed, r.sealed_membership = m.base, r.log.membership
+    r.node.recheck_grants(r)
     r.persist_state()
     _answer(r, m, AppendMismatch(r.partition, r.id, r.node.boot, m.epoch, m.base.lsn, m.base.lsn))

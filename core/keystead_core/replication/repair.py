@@ -68,9 +68,9 @@ def _put_back(r: Replica, damage: Damage, m: RepairReply) -> None:
     damage.lacking.clear()
     if record.lsn == r.log.last_lsn + 1 and record.prev_hash == r.log.last_hash:
         r.log.append([record], sequence)
-        r.log.absorb_ahead()
+        r.log.absorb_ahead(0)
     else:
-        r.log.keep_ahead([record], sequence)
+        r.log.keep_ahead([record], sequence, 0)
     r.node.after_sync(r)
     if damage.missing:
         ask(r)

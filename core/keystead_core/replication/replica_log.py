@@ -32,7 +32,7 @@ class ReplicaLog:
     def __init__(self, base: LogPoint, base_membership: Membership | None) -> None:
         self.base = base
         self.records: list[Record] = []
-        self.ahead: dict[Lsn, tuple[Record, int]] = {}
+        self.ahead: dict[Lsn, tuple[Record, int, Epoch]] = {}
         self.memberships: list[tuple[Lsn, Membership]] = [(base.lsn, base_membership)] if base_membership else []
         self.durable_lsn: Lsn = base.lsn
         self._unsynced: deque[tuple[int, Lsn]] = deque()  # (persist sequence, last LSN that it covers)
@@ -100,22 +100,33 @@ class ReplicaLog:
         self.last_clock = last.clock
         self._unsynced.append((sequence, last.lsn))
 
-    def keep_ahead(self, records: list[Record], sequence: int) -> list[Record]:
-        """Keeps records that stand above a gap; returns those that were new and have room."""
+    def keep_ahead(self, records: list[Record], sequence: int, under: Epoch) -> list[Record]:
+        """Keeps records that stand above a gap; returns those that were new and have room.
+
+        `under`: the epoch of the master that sent them; 0 where they were on the disk already.
+        """
         new = [r for r in records if r.lsn > self.last_lsn and r.lsn not in self.ahead]
         new = new[: max(0, AHEAD_RECORDS_MAX - len(self.ahead))]
         for record in new:
-            self.ahead[record.lsn] = (record, sequence)
+            self.ahead[record.lsn] = (record, sequence, under)
         return new
 
-    def absorb_ahead(self) -> None:
-        """Moves what now follows the last record into the log; what does not chain there is forgotten."""
+    def absorb_ahead(self, epoch: Epoch) -> Lsn:
+        """Moves what now follows the last record into the log; what does not chain there is forgotten.
+
+        Returns the last LSN up to which the log is what the master of `epoch` sent: a record that was here before may
+        chain to the filled gap, and yet be a branch that this master does not have.
+        """
+        sent_lsn = self.last_lsn
         while self.ahead and (found := self.ahead.pop(self.last_lsn + 1, None)):
-            record, sequence = found
+            record, sequence, under = found
             if record.prev_hash != self.last_hash or record.epoch < self.last_epoch:
                 self.ahead.clear()
-                return
+                break
             self.append([record], sequence)
+            if under == epoch and sent_lsn == record.lsn - 1:
+                sent_lsn = record.lsn
+        return sent_lsn
 
     def snip(self, first_lsn: Lsn) -> None:
         """Kills everything from `first_lsn` on."""
