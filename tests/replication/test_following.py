@@ -4,7 +4,7 @@ from keystead_core.ids import ReplicaId
 from keystead_core.log.entries import EMPTY_LOG
 from keystead_core.replication import messages as msg
 from keystead_core.replication.lease import pair_digest
-from tests.replication.rig import B, BOOT, C, GROUP, Rig, chain, founding_record, sent
+from tests.replication.rig import BOOT, GROUP, B, C, Rig, chain, founding_record, sent
 
 FIRST = founding_record()
 

@@ -118,8 +118,8 @@ def ackable_lsn(r: Replica) -> Lsn:
 
 def send_appended(r: Replica) -> None:
     epoch = followed_epoch(r)
-    if epoch == 0:
-        return
+    if epoch == 0 or r.matched_lsn == 0:
+        return  # Nothing is known to equal this master's log yet.
     lsn = ackable_lsn(r)
     counts = may_ack(r)
     member = r.membership.member(r.master) if r.membership else None
