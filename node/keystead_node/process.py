@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from keystead_core.cluster_map import ClusterSettings, MapDelta, NodeEntry
+from keystead_core.cluster_map import ClusterSettings, NodeEntry
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_core.replication import events as ev
 from keystead_core.replication.node import Node
@@ -87,6 +87,7 @@ class NodeProcess:
         self.core = Node(config.replication(), volume.node, boot, volume.replicas, boottime_us(), seed)
         self.metrics = Metrics()
         self.stores = PartitionStores(Path(config.data_dir), volume.row_stores)
+        self.log_bytes_max = config.number("log_memory_mb", 64) * MEGABYTE
         self.stores.cold_bytes_max = config.number("cold_log_mb", 64) * MEGABYTE
         hello = Hello(config.cluster, volume.node, boot)
         self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost)
@@ -236,6 +237,7 @@ class NodeProcess:
             if late > STALL_SECONDS:
                 self.metrics.stalls.inc()
                 self.metrics.stall_seconds.inc(late)
+            self._on_log_full(largest_logs(self.core, self.log_bytes_max))
             space = self.writer.hot_log.space()
             if space.is_scarce:
                 self._on_log_full([partition for partition, _ in space.pins])
@@ -277,4 +279,15 @@ class NodeProcess:
             await asyncio.sleep(0.01)
 
 
-__all__ = ["MapDelta", "NodeProcess", "PortInUse"]
+def largest_logs(core: Node, bytes_max: int) -> list[PartitionId]:
+    """The groups to seal so that the unsealed logs together fit into `bytes_max` again, the largest first."""
+    excess = sum(r.log.bytes for r in core.replicas.values()) - bytes_max
+    if excess <= 0:
+        return []
+    chosen = []
+    for r in sorted(core.replicas.values(), key=lambda r: -r.log.bytes):
+        if excess <= -bytes_max // 2:
+            break
+        excess -= r.log.bytes
+        chosen.append(r.partition)
+    return chosen
