@@ -199,7 +199,6 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_writing_paused = True
         self._since, self._unsent_bytes = self._server.tick, self._transport.get_write_buffer_size()
-        self._pause_reading()
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
@@ -241,9 +240,7 @@ class Connection(asyncio.Protocol):
             self._since = self._server.tick
             if not self._transport.is_closing():
                 self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
-        if requests:
-            self._pause_reading()
-        elif not self._is_busy:
+        if not requests and not self._is_busy:
             self._on_all_answered()
 
     def _call_next_turn(self) -> None:

@@ -31,8 +31,7 @@ _FOOTER: Final = struct.Struct("<QQQQQQQII8s")
 _CRC_AT: Final = _FOOTER.size - 12
 _UNPACKED_MAX: Final = BLOCK_TARGET_BYTES + BODY_BYTES_MAX + HEADER_BYTES
 _crc = google_crc32c.value
-_compressor = zstandard.ZstdCompressor(level=3)
-_decompressor = zstandard.ZstdDecompressor()
+LEVEL: Final = 3
 
 
 class ColdError(ValueError):
@@ -75,7 +74,7 @@ def encode_segment(records: Sequence[Record]) -> bytes:
     offset = len(MAGIC)
     for group in _groups(records):
         unpacked = b"".join([record.raw for record in group])
-        packed = _compressor.compress(unpacked)
+        packed = zstandard.ZstdCompressor(level=LEVEL).compress(unpacked)
         index.append(_INDEX.pack(group[0].lsn, offset, len(packed), len(unpacked), _crc(packed)))
         parts.append(packed)
         offset += len(packed)
@@ -157,7 +156,7 @@ class SegmentReader:
         try:
             if zstandard.frame_content_size(packed) != unpacked_bytes:
                 raise ColdError(f"block {number} of a segment has another length than the index says")
-            records = decode_records(_decompressor.decompress(packed, max_output_size=unpacked_bytes))
+            records = decode_records(zstandard.ZstdDecompressor().decompress(packed, max_output_size=unpacked_bytes))
         except (zstandard.ZstdError, RecordError) as error:
             raise ColdError(f"block {number} of a segment does not decode: {error}") from error
         end = self._first_lsns[number + 1] if number + 1 < len(self._index) else self.footer.last_lsn + 1
