@@ -120,12 +120,19 @@ def send_appended(r: Replica) -> None:
     epoch = followed_epoch(r)
     if epoch == 0 or r.matched_lsn == 0:
         return  # Nothing is known to equal this master's log yet.
+    if not promise_allows_ack(r):
+        return
     lsn = ackable_lsn(r)
     counts = may_ack(r)
     member = r.membership.member(r.master) if r.membership else None
     node = member.node if member else r.node.node_of_master(r)
     if node:
         r.node.send(node, Appended(r.partition, r.id, r.node.boot, epoch, lsn, counts, r.log.base.lsn))
+
+
+def promise_allows_ack(r: Replica) -> bool:
+    """Nobody acks in an epoch that a crash could make it forget; once the promise is durable, the ack follows."""
+    return r.state_is_durable
 
 
 def may_ack(r: Replica) -> bool:

@@ -151,8 +151,7 @@ def _window_full(r: Replica, progress: Progress) -> bool:
 
 def _send(r: Replica, to: ReplicaId, progress: Progress, message: Append) -> None:
     r.send(to, message)
-    assert r.mastership is not None
-    r.mastership.notified_lsn = message.commit_lsn
+    progress.told_lsn = message.commit_lsn
     if progress.resend_at == NEVER:
         progress.resend_at = r.node.now + r.node.settings.resend
         r.wake(progress.resend_at)
@@ -389,14 +388,14 @@ def on_timer(r: Replica, now: Micros) -> None:
 
 
 def _tell_commit(r: Replica, ship: Mastership) -> None:
-    """Followers that have heard nothing since the last commit learn it now."""
-    if ship.notified_lsn >= r.commit_lsn or not _tells_own(r):
+    """Each follower that has heard nothing since the last commit learns it now."""
+    if not _tells_own(r):
         return
-    ship.notified_lsn = r.commit_lsn
     for member in r.peers():
         progress = ship.progress.get(member.replica)
-        if progress is None or progress.paused or progress.copying:
+        if progress is None or progress.paused or progress.copying or progress.told_lsn >= r.commit_lsn:
             continue
+        progress.told_lsn = r.commit_lsn
         prev = r.log.point_at(min(progress.next_lsn - 1, r.log.last_lsn))
         if prev is not None:
             r.send(member.replica, Append(r.partition, r.id, r.node.boot, r.epoch, prev, told_commit_lsn(r), b""))

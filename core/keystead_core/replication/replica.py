@@ -36,6 +36,7 @@ class Progress:
 
     __slots__ = (
         "boot", "copying", "eligible", "heard_at", "level", "log_start", "match_lsn", "next_lsn", "paused", "resend_at",
+        "told_lsn",
     )  # fmt: skip
 
     def __init__(self, next_lsn: Lsn) -> None:
@@ -49,6 +50,7 @@ class Progress:
         self.heard_at: Micros = -1
         self.resend_at: Micros = NEVER
         self.log_start: Lsn = 0
+        self.told_lsn: Lsn = 0
 
 
 class Mastership:
@@ -56,7 +58,7 @@ class Mastership:
 
     __slots__ = (
         "changing_lsn", "cold_reads", "epoch_lsn", "failing_at", "handing_to", "handover_until", "lease_cache",
-        "notice_at", "notified_lsn", "progress", "reached", "read_barrier", "reads", "reads_next", "serving",
+        "notice_at", "progress", "reached", "read_barrier", "reads", "reads_next", "serving",
         "serving_since", "waiting_since",
     )  # fmt: skip
 
@@ -70,7 +72,6 @@ class Mastership:
         self.waiting_since: Micros = NEVER
         self.failing_at: Micros = NEVER
         self.notice_at: Micros = NEVER
-        self.notified_lsn: Lsn = 0
         self.lease_cache: tuple[int, Micros] = (-1, -1)
         self.cold_reads: set[ReplicaId] = set()
         self.reads: list[int] = []
