@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from keystead_node.copies import Copies
 from keystead_node.log_writer import LogWriter
+from keystead_node.request_figures import RequestFigures
 from keystead_node.router import Router
 from keystead_node.shell import Shell
 
@@ -18,17 +19,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "keystead_api_requests", "API requests answered", ["operation", "result"], registry=self.registry
-        )
-        self.latency = Histogram(
-            "keystead_api_request_seconds",
-            "Time from a request's last byte to its answer",
-            ["operation"],
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-            registry=self.registry,
-        )
-        self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self.requests = RequestFigures()
+        self.registry.register(self.requests)
         self.stalls = Counter(
             "keystead_loop_stalls", "Times that the event loop was held for over 50 ms", registry=self.registry
         )
@@ -38,16 +30,6 @@ class Metrics:
 
     def observe(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies) -> None:
         self.registry.register(_Figures(shell, writer, router, copies))
-
-    def observe_request(self, operation: str, error: str, seconds: float) -> None:
-        """`error`: the error's kind, or "" for a success."""
-        children = self._children.get((operation, error))
-        if children is None:
-            name = operation or "unknown"
-            children = self.requests.labels(name, error or "ok"), self.latency.labels(name)
-            self._children[operation, error] = children
-        children[0].inc()
-        children[1].observe(seconds)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -138,7 +138,7 @@ class NodeProcess:
                 ) from error
 
     async def _listen_api(self) -> None:
-        self.front = HttpServer(make_handler(self.router, None, self._observe))
+        self.front = HttpServer(make_handler(self.router, None, self.metrics.requests.observe))
         loop = asyncio.get_running_loop()
         bind, port = self.config.bind, self.config.api_port
         self._front_listener = await loop.create_server(self.front, bind, port, backlog=LISTEN_BACKLOG)
@@ -202,9 +202,6 @@ class NodeProcess:
         log.error("node ends", code=code, reason=reason)
         self._exit_code, self._exit_reason = code, reason
         self._stopping.set()
-
-    def _observe(self, operation: str, error: str, seconds: float) -> None:
-        self.metrics.observe_request(operation, error, seconds)
 
     def _status(self) -> dict[str, Any]:
         return node_status(self.config, self.shell, self.keeper, self.volume.was_empty)
