@@ -12,14 +12,14 @@ from collections.abc import Callable
 import structlog
 
 from keystead_core.ids import PartitionId
-from keystead_core.log.entries import LogEntry
+from keystead_core.log.entries import AppendEntry, LogEntry
 from keystead_node.storage.disk import DiskFailed, FileDisk
 from keystead_node.storage.hot_log import HotLog, HotLogFull
 
 log = structlog.get_logger("log_writer")
 
-ENTRIES_MAX = 4096
 FULL_PAUSE_SECONDS = 0.02
+ENTRY_BYTES = 256  # More than any entry takes beside its records.
 
 
 class LogWriter:
@@ -64,7 +64,8 @@ class LogWriter:
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        entries, self._entries = self._entries[:ENTRIES_MAX], self._entries[ENTRIES_MAX:]
+        count = fitting(self._entries, self._hot_log.batch_bytes_max)
+        entries, self._entries = self._entries[:count], self._entries[count:]
         if self._failed or not entries:
             self._busy = False
             return
@@ -135,3 +136,18 @@ class LogWriter:
             self._closing = True
             self._wake.notify()
         self._thread.join(timeout=5)
+
+
+def fitting(entries: list[LogEntry], bytes_max: int) -> int:
+    """How many of the entries go into one batch: at least one, then as many as fit.
+
+    A larger batch would need more room at once than a log that is only half full must have.
+    """
+    size = 0
+    for count, entry in enumerate(entries):
+        size += ENTRY_BYTES
+        if isinstance(entry, AppendEntry):
+            size += sum([len(record.raw) for record in entry.records])
+        if size > bytes_max:
+            return max(count, 1)
+    return len(entries)

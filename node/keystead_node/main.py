@@ -3,7 +3,8 @@
     keystead-node --config FILE
 
 Exit codes: 0 stopped, 3 volume in use, 4 not writable, 5 data newer than the program, 6 port in use, 7 volume of
-another cluster, 8 disk failed, 9 identity renounced. Each with one line on standard error.
+another cluster, 8 disk failed, 9 identity renounced, 10 an
+invariant of the core broke. Each with one line on standard error.
 """
 
 import argparse

@@ -4,6 +4,7 @@ One instance on one event loop. Client writes gathered in one turn of the loop b
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import assert_never
@@ -20,6 +21,7 @@ from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.messages import Message
 from keystead_core.replication.node import Node
 from keystead_node.clock import boottime_us, wall_us
+from keystead_node.config import EXIT_BROKEN
 from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
 from keystead_node.log_writer import LogWriter
 from keystead_node.partition_store import PartitionStores
@@ -94,6 +96,10 @@ class Shell:
                 self._event = event = self._events.popleft()
                 self.counters["steps"] += 1
                 self._execute_all(self.core.step(event, boottime_us()))
+        except Exception:
+            # Ours, so a crash: a core whose step broke off is in no known state, and may acknowledge nothing more.
+            log.critical("the core broke off", exc_info=True)
+            os._exit(EXIT_BROKEN)
         finally:
             self._running = False
             self._event = None

@@ -69,12 +69,16 @@ def _lease_ms(r: Replica) -> float | None:
     return max(0.0, (until - boottime_us()) / 1000)
 
 
-def _followers(r: Replica) -> dict[str, dict[str, int]]:
-    if r.mastership is None:
+def _followers(r: Replica) -> dict[str, dict[str, int | str]]:
+    ship = r.mastership
+    if ship is None:
         return {}
-    progress = r.mastership.progress
     return {
-        m.node: {"lastLsn": p.match_lsn, "lag": max(0, r.log.last_lsn - p.match_lsn)}
+        m.node: {
+            "lastLsn": p.match_lsn,
+            "lag": max(0, r.log.last_lsn - p.match_lsn),
+            "catchUp": "copy" if p.copying else "cold" if m.replica in ship.cold_reads else "log",
+        }
         for m in r.peers()
-        if (p := progress.get(m.replica)) is not None
+        if (p := ship.progress.get(m.replica)) is not None
     }

@@ -136,6 +136,9 @@ class RequestParser:
         headers = self._headers
         if int(headers.get(b"content-length", b"0")) > self._body_bytes_max:
             raise self._body_too_large()
+        assert self._parser is not None, "called by the parser"
+        if b"host" not in headers and self._parser.get_http_version() == "1.1":
+            raise RequestRefused(400, "A request of HTTP/1.1 has a Host header")
         if b"expect" in headers:
             self.continue_due = headers[b"expect"].lower() == b"100-continue"
 
