@@ -64,6 +64,8 @@ def on_copy_finished(r: Replica, event: CopyFinished) -> None:
         return
     progress.copying = False
     progress.paused = True
+    if event.ok:
+        progress.match_lsn = 0  # Its log starts anew: ask where it stands, do not send from where it stood.
     progress.next_lsn = r.log.last_lsn + 1
     progress.resend_at = r.node.now + (0 if event.ok else r.node.settings.resend)
     r.wake(progress.resend_at)

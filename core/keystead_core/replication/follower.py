@@ -11,7 +11,9 @@ from keystead_core.replication.replica import COPIED, DAMAGED, FOLLOWER, NEVER, 
 
 
 def on_append(r: Replica, m: Append) -> None:
-    if m.epoch < r.promised or r.staged:
+    if r.staged:
+        return  # A copy is being put in place: the master sends again.
+    if m.epoch < r.promised:
         _answer(r, m, AppendRefused(r.partition, r.id, r.node.boot, m.epoch, r.promised))
         return
     if m.epoch == r.promised and (r.promised_to, r.promised_boot) != (m.replica, m.boot):

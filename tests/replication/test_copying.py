@@ -1,0 +1,44 @@
+"""A master and a member that its logs no longer reach."""
+
+from keystead_core.ids import ReplicaId
+from keystead_core.replication import effects as ef
+from keystead_core.replication import events as ev
+from keystead_core.replication import messages as msg
+from tests.replication.rig import BOOT, GROUP, TARGETS, Rig, founding_record, sent
+
+
+def elected() -> Rig:
+    """Node `a` leads epoch 2 with `b`; `c` has not answered yet."""
+    rig = Rig([founding_record()])
+    rig.now += 200_000
+    rig.step(ev.Tick())
+    rig.hear(TARGETS[1].node, msg.ProbeReply(GROUP, ReplicaId(2), BOOT, 0, 1, 1, 1, True, ""))
+    rig.sync()
+    epoch = rig.replica.promised
+    rig.hear(TARGETS[1].node, msg.Support(GROUP, ReplicaId(2), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
+    rig.now += 100_000
+    rig.step(ev.Tick())
+    rig.sync()
+    rig.hear(TARGETS[1].node, msg.Appended(GROUP, ReplicaId(2), BOOT, epoch, 2, True, 0))
+    assert rig.replica.commit_lsn == 2
+    rig.step(ev.Applied(GROUP, 2))
+    return rig
+
+
+def test_member_is_copied_when_the_cold_log_does_not_reach_it_and_asked_anew_behind_the_copy() -> None:
+    """Sending on from where the member stood before its copy would end in the next copy, for ever."""
+    rig = elected()
+    epoch = rig.replica.epoch
+    rig.replica.log.trim(2)
+    third = TARGETS[2].node
+    effects = rig.hear(third, msg.AppendMismatch(GROUP, ReplicaId(3), BOOT, epoch, 1, 0))
+    assert any(isinstance(effect, ef.ReadCold) for effect in effects)
+    point = rig.replica.log.base
+    effects = rig.step(ev.ColdRead(GROUP, ReplicaId(3), point, b""))
+    assert any(isinstance(effect, ef.SendCopy) for effect in effects)
+    rig.step(ev.CopyFinished(GROUP, ReplicaId(3), True))
+    rig.now += 1
+    effects = rig.step(ev.Tick())
+    (probe,) = sent([e for e in effects if isinstance(e, ef.Send) and e.to == third], msg.Append)
+    assert probe.prev.lsn == 2
+    assert not any(isinstance(effect, ef.ReadCold) for effect in effects)
