@@ -11,11 +11,12 @@ from keystead_node.api.http_requests import Request, RequestParser, RequestRefus
 
 PLAIN = b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: T\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (
-    b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX-Amz-Target: T\r\n\r\n"
+    b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX-Amz-Target: T\r\n\r\n"
 )
 PAGE = b"GET /page?q=1 HTTP/1.1\r\nHost:\r\n\r\n"
 OFFER = (
-    b"POST /u HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+    b"POST /u HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
     b"Content-Length: 3\r\n\r\nabc"
 )
 STREAM = PLAIN + CHUNKED + PAGE + OFFER + PLAIN + OFFER
@@ -57,13 +58,13 @@ def test_requests_are_the_same_byte_by_byte() -> None:
 
 
 def test_header_names_are_in_lower_case_and_may_have_no_value() -> None:
-    (request,) = parsed([b"GET / HTTP/1.1\r\nEMPTY:\r\nX-AMZ-Target: a:b c\r\n\r\n"])
-    assert request.headers == {b"empty": b"", b"x-amz-target": b"a:b c"}
+    (request,) = parsed([b"GET / HTTP/1.1\r\nHost: x\r\nEMPTY:\r\nX-AMZ-Target: a:b c\r\n\r\n"])
+    assert request.headers == {b"host": b"x", b"empty": b"", b"x-amz-target": b"a:b c"}
 
 
 def test_a_trailer_does_not_change_the_headers_of_its_request_or_of_the_next() -> None:
     first, second = parsed([CHUNKED + PAGE])
-    assert first.headers == {b"transfer-encoding": b"chunked"}
+    assert first.headers == {b"host": b"x", b"transfer-encoding": b"chunked"}
     assert second.headers == {b"host": b""}
 
 
@@ -78,13 +79,13 @@ def test_a_trailer_does_not_change_the_headers_of_its_request_or_of_the_next() -
     ],
 )
 def test_the_client_says_whether_the_connection_goes_on(line: str, keep_alive: bool, answered: bytes) -> None:
-    (request,) = parsed([f"GET / {line}\r\n".encode()])
+    (request,) = parsed([f"GET / {line}Host: x\r\n\r\n".encode()])
     assert (request.keep_alive, request.connection_line) == (keep_alive, answered)
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_what_follows_a_clients_last_request_is_ignored(together: bool) -> None:
-    last = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     pieces = [last + PLAIN] if together else [last, PLAIN]
     assert len(parsed(pieces)) == 1
 
@@ -107,12 +108,13 @@ def test_an_upgrade_that_is_offered_with_the_last_request_does_not_hide_the_end(
         b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: \x00\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )
@@ -146,7 +148,7 @@ def test_a_head_or_trailer_over_the_limit_is_refused(pieces: list[bytes]) -> Non
 
 
 def test_a_head_at_the_limit_and_many_small_pieces_of_a_body_are_taken() -> None:
-    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nA: " + b"x" * 900 + b"\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nA: " + b"x" * 900 + b"\r\n\r\n"
     pieces = [head] + [b"1\r\n", b"x\r\n"] * 1000 + [b"0\r\n\r\n"]
     (request,) = parsed(pieces, RequestParser(head_bytes_max=1000))
     assert request.body == b"x" * 1000
@@ -155,7 +157,7 @@ def test_a_head_at_the_limit_and_many_small_pieces_of_a_body_are_taken() -> None
 def test_a_body_over_the_limit_is_refused_at_its_head_or_at_the_chunk_that_is_too_much() -> None:
     announced = b"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n"
     assert refusal_of([announced], RequestParser(body_bytes_max=100)).status == 413
-    chunks = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"14\r\n" + b"x" * 20 + b"\r\n"
+    chunks = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"14\r\n" + b"x" * 20 + b"\r\n"
     more = b"14\r\n" + b"x" * 20 + b"\r\n"
     assert refusal_of([chunks] + [more] * 5, RequestParser(body_bytes_max=100)).status == 413
     (request,) = parsed([chunks] + [more] * 4 + [b"0\r\n\r\n"], RequestParser(body_bytes_max=100))
@@ -163,7 +165,7 @@ def test_a_body_over_the_limit_is_refused_at_its_head_or_at_the_chunk_that_is_to
 
 
 def test_only_an_announced_body_that_has_not_come_is_waited_for() -> None:
-    head = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n"
     parser = RequestParser()
     parser.feed(head)
     assert parser.continue_due

@@ -263,7 +263,9 @@ def test_a_large_body_and_a_chunked_one_arrive_whole(served: Served) -> None:
     with served.connect() as connection, connection.makefile("rb") as stream:
         connection.sendall(asked("/echo", body))
         assert bodies(stream, 1) == [body]
-        connection.sendall(b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        connection.sendall(
+            b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+        )
         assert bodies(stream, 1) == [body]
 
 
@@ -281,7 +283,7 @@ def test_a_client_that_waits_to_be_told_to_continue_is_told_in_its_turn(served: 
 
 
 def test_a_head_request_is_answered_without_the_body_but_with_its_length(served: Served) -> None:
-    answer = served.exchange(b"HEAD /big HTTP/1.1\r\nConnection: close\r\n\r\n")
+    answer = served.exchange(b"HEAD /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert b"\r\nContent-Length: 1000000\r\n" in answer and answer.endswith(b"\r\n\r\n")
 
 
@@ -355,7 +357,7 @@ def test_what_is_no_request_is_answered_after_the_requests_before_it(served: Ser
             b"POST / HTTP/1.1\r\nContent-Length: 16777217\r\nExpect: 100-continue\r\n\r\n",
             b"413 Request Entity Too Large",
         ),
-        (b"CONNECT x:1 HTTP/1.1\r\n\r\n", b"501 Not Implemented"),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", b"501 Not Implemented"),
     ],
 )
 def test_a_refused_client_is_told_why_and_the_connection_ends(served: Served, data: bytes, status: bytes) -> None:
@@ -408,7 +410,9 @@ def test_empty_lines_do_not_keep_a_connection_open(serve: Any) -> None:
     until(lambda: not served.server.connections)
 
 
-@pytest.mark.parametrize("sent", [b"POST /echo HTTP/1.1\r\nA: ", b"POST /echo HTTP/1.1\r\nContent-Length: 999\r\n\r\n"])
+@pytest.mark.parametrize(
+    "sent", [b"POST /echo HTTP/1.1\r\nA: ", b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n"]
+)
 def test_a_request_that_trickles_in_is_given_up(serve: Any, sent: bytes) -> None:
     served = serve(QUICK)
     with served.connect() as connection:

@@ -60,6 +60,7 @@ class RequestParser:
         "_in_head",
         "_parser",
         "_progress",
+        "_refusal",
         "_target",
         "continue_due",
         "has_ended",
@@ -81,6 +82,7 @@ class RequestParser:
         self._head_bytes = 0
         self._progress = 0
         self._fed_bytes = 0
+        self._refusal: RequestRefused | None = None  # of a callback: the parser hides what its callbacks raise
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -138,7 +140,7 @@ class RequestParser:
             raise self._body_too_large()
         assert self._parser is not None, "called by the parser"
         if b"host" not in headers and self._parser.get_http_version() == "1.1":
-            raise RequestRefused(400, "A request of HTTP/1.1 has a Host header")
+            raise self._refuse(400, "A request of HTTP/1.1 has a Host header")
         if b"expect" in headers:
             self.continue_due = headers[b"expect"].lower() == b"100-continue"
 
@@ -197,13 +199,19 @@ class RequestParser:
 
     def _raise_refusal(self, error: httptools.HttpParserError) -> None:
         """Raises RequestRefused, unless all that is wrong is that bytes follow a client's last request."""
+        if self._refusal is not None:
+            raise self._refusal from None
         if isinstance(error, httptools.HttpParserCallbackError):
-            raise error.__context__ or error
+            raise error
         if not self.has_ended:
-            raise RequestRefused(400, str(error))
+            raise RequestRefused(400, str(error)) from None
+
+    def _refuse(self, status: int, reason: str) -> RequestRefused:
+        self._refusal = RequestRefused(status, reason)
+        return self._refusal
 
     def _head_too_large(self) -> RequestRefused:
-        return RequestRefused(431, f"The head of a request may have {self._head_bytes_max} bytes")
+        return self._refuse(431, f"The head of a request may have {self._head_bytes_max} bytes")
 
     def _body_too_large(self) -> RequestRefused:
-        return RequestRefused(413, f"A request may have {self._body_bytes_max} bytes")
+        return self._refuse(413, f"A request may have {self._body_bytes_max} bytes")
