@@ -13,6 +13,10 @@ from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import Epoch, Lsn, Micros, NodeId, ReplicaId
 
 
+class MembershipError(ValueError):
+    """The bytes are no membership."""
+
+
 class Member(msgspec.Struct, frozen=True, array_like=True):
     """A replica of the group. `log_only` may be true of a learner too: it will become a log-only voter."""
 
@@ -176,5 +180,8 @@ def encode_membership(membership: Membership) -> bytes:
 
 
 def decode_membership(data: bytes) -> Membership:
-    """Raises msgspec.DecodeError (a ValueError) on anything but a membership."""
-    return _decoder.decode(data)
+    """Raises MembershipError on anything but one whole membership."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MembershipError(str(error)) from error

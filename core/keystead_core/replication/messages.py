@@ -272,5 +272,5 @@ def decode_message(data: bytes) -> Message:
     """Raises MessageError on anything but one whole message."""
     try:
         return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MessageError(str(error)) from error

@@ -106,5 +106,5 @@ def _decode(kind: int, body: bytes) -> Frame:
                 return kind, 0, _hello_decoder.decode(body)
             case _:
                 raise FrameError(f"frame kind {kind} is not known")
-    except (msgspec.MsgspecError, MessageError, struct.error) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, MessageError, struct.error) as error:
         raise FrameError(f"frame of kind {kind}: {error}") from error
