@@ -1,0 +1,4 @@
+"""Planted bugs: each takes one rule of the protocol away, to prove that the simulator would see its loss.
+
+They live in the tests alone: a bug replaces one function of the core while a seed runs. The core has no switch.
+"""

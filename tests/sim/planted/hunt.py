@@ -1,0 +1,58 @@
+"""Runs seeds with a planted bug until one fails: after how many, and by which check."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+
+import msgspec
+
+from tests.sim.planted.bugs import BUGS
+from tests.sim.runner import run_seed
+
+
+class Found(msgspec.Struct, frozen=True):
+    """`seeds`: how many were needed; 0: none of them showed it. `check`: what failed first."""
+
+    bug: str
+    seeds: int
+    check: str
+    seconds: float
+
+
+def hunt(name: str, seeds_max: int, first: int = 1) -> Found:
+    began = time.monotonic()
+    with BUGS[name].active():
+        for number in range(seeds_max):
+            try:
+                failure = run_seed(first + number).failure
+            except AssertionError as error:
+                failure = f"assertion: {error}"
+            if failure:
+                return Found(name, number + 1, failure.splitlines()[0][:100], time.monotonic() - began)
+    return Found(name, 0, "", time.monotonic() - began)
+
+
+def hunt_all(names: list[str], seeds_max: int) -> list[Found]:
+    """Over all cores, a bug to a process at a time (patches are per process)."""
+    found = []
+    with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
+        for result in pool.imap_unordered(_hunt_one, [(name, seeds_max) for name in names], chunksize=1):
+            seeds = f"{result.seeds} seeds" if result.seeds else "NOT FOUND"
+            print(f"{result.bug:36} {seeds:12} {result.seconds:6.1f} s  {result.check}", file=sys.stderr, flush=True)
+            found.append(result)
+    return sorted(found, key=lambda f: f.bug)
+
+
+def _hunt_one(job: tuple[str, int]) -> Found:
+    return hunt(*job)
+
+
+def table(found: list[Found]) -> str:
+    """For docs/simulation.md."""
+    lines = ["| bug | rule taken away | found after | by |", "|---|---|---|---|"]
+    for f in found:
+        after = f"{f.seeds} seeds" if f.seeds else "not found"
+        lines.append(f"| {f.bug} | {BUGS[f.bug].rule} | {after} | {f.check} |")
+    return "\n".join(lines)
