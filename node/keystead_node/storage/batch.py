@@ -310,5 +310,5 @@ def _decode_items(stream: bytes, offset: int, end: int, data_pos: int) -> Iterat
 def _state_of(data: bytes) -> ReplicaState:
     try:
         return _decode_state(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BlockError(Fault.CONTENT, f"a replica's state does not decode: {error}") from error
