@@ -11,6 +11,7 @@ from typing import NamedTuple
 from keystead_core.ids import NodeId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
+from keystead_core.replication.effects import Persist
 from keystead_core.replication.membership import Member, Membership
 from keystead_core.replication.node import Node
 from keystead_core.replication.replica import MASTER
@@ -74,7 +75,7 @@ def founded(scenario: Scenario, steps: Steps) -> list[int]:
         node._prng = NoJitter(0)
         host = ev.HostReplica(PARTITION, ReplicaId(index + 1), membership_of(scenario))
         for effect in node.step(host, 0):
-            if hasattr(effect, "entries"):
+            if isinstance(effect, Persist):
                 disk.write(effect.sequence, effect.entries)
         node.step(ev.Applied(PARTITION, 1), 0)
         node.step(ev.Synced(disk.sync_first()), 0)

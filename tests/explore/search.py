@@ -136,8 +136,8 @@ class Search:
         """Explores until all is seen or a limit is reached; `until` is a time of `time.monotonic()`."""
         try:
             locals_, inboxes, ledger = begin(self.scenario, self.steps)
-        except Broken as broken:
-            return Found(0, 0, 0, False, str(broken), ["on the way to where the exploration begins"], 0)
+        except Broken as error:
+            return Found(0, 0, 0, False, str(error), ["on the way to where the exploration begins"], 0)
         views = [self._view(local, tuple(sorted(inbox))) for local, inbox in zip(locals_, inboxes, strict=True)]
         self._add(views, self._rest(ledger, self.scenario.budget), ROOT, (0, Event("begin")))
         depth, position, level_end = 0, 0, 1
