@@ -46,7 +46,7 @@ sim-nightly: setup ## simulate 100,000 seeds and check the whole table of plante
 	@$(BIN)/python -m tests.sim planted --all
 
 explore: setup ## every order of events of a small cluster
-	@$(BIN)/python -m tests.sim explore
+	@$(BIN)/python -m tests.explore --minutes $(or $(EXPLORE_MINUTES),10)
 
 soak: setup ## faults against real processes for MINUTES=30
 	@$(BIN)/python -m tests.faults.soak $(MINUTES)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.run [--only NAME ...] [--quick] [--no-write]`: the table "speed and size" of docs/benchmarks.md.
+"""`python -m benchmarks.run [--only NAME ...] [--quick] [--no-write]`: "speed and size" of docs/benchmarks.md.
 
 Each case measures Keystead and its rival in one run, and prints its rows. The page is rewritten with the rows of the
 cases that ran; `--quick` does few and short rounds and leaves the page alone. Exit code 1 if a `must` was missed.
@@ -8,9 +8,10 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
+
 from benchmarks import gaps, many_partitions, throughput
 from benchmarks.programs import MissingProgram
-from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
 Case = Callable[[bool], list[Row]]
 

@@ -60,9 +60,7 @@ class Catalog:
         target = [self.new_target(m, role) for m, role in zip(machines, roles, strict=False)]
         zones = len({t.zone for t in target})
         lease = scenario.settings.lease
-        founding = founding_membership(
-            target, scenario.write_quorum_min, min(scenario.durable_zones, zones), lease
-        )
+        founding = founding_membership(target, scenario.write_quorum_min, min(scenario.durable_zones, zones), lease)
         self.groups[partition] = Group(partition, founding, target)
 
     # -- reports and reconciling ----------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ class Cluster:
     def start(self, machine: Machine) -> None:
         if machine.process is not None:
             return
+        for clone in list(self.clones):
+            self._end_clone(clone)
         machine.trap = ""
         machine.old_copy = machine.volume.copy()
         machine.offset, machine.since = self.random.randrange(1, 1 << 40), self.timeline.now

@@ -4,10 +4,18 @@ It is kept beside the storage that the core really uses, knows nothing of blocks
 tells others must be durable here first, and what recovery brings back must be what stands here.
 """
 
-from keystead_core.log.entries import EMPTY_LOG, AppendEntry, LogEntry, LogPoint, RecoveredReplica, SnipEntry, StateEntry
-from keystead_core.log.entries import ReplicaState
-from keystead_core.log.record import Record
 from keystead_core.ids import Epoch, Lsn
+from keystead_core.log.entries import (
+    EMPTY_LOG,
+    AppendEntry,
+    LogEntry,
+    LogPoint,
+    RecoveredReplica,
+    ReplicaState,
+    SnipEntry,
+    StateEntry,
+)
+from keystead_core.log.record import Record
 
 
 class DurableLog:

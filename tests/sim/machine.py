@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from keystead_core.ids import Boot, Epoch, Lsn, Micros, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogEntry, LogPoint, RecoveredReplica
-from keystead_core.log.record import Kind, Record, decode_records
+from keystead_core.log.record import Kind, Record
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import decode_membership, encode_membership
@@ -184,7 +184,12 @@ class Process:
         cluster.checker.on_recovered(volume, found)
         volume.adopt(found)
         self.core = Node(
-            cluster.scenario.settings, self.node_id, self.boot, list(found.values()), self.now, self.random.getrandbits(63)
+            cluster.scenario.settings,
+            self.node_id,
+            self.boot,
+            list(found.values()),
+            self.now,
+            self.random.getrandbits(63),
         )
 
     @property

@@ -196,10 +196,16 @@ class Nemesis:
             self.cluster.roll_back(machine, fault.lasts)
 
     def attach_twice(self, fault: Fault) -> None:
-        """An old copy of the volume runs beside the process that holds it."""
+        """An old copy of the volume runs beside the process that holds it; all who run have seen the later start.
+
+        Where somebody has not, only the catalog's word keeps the copy out: that is not simulated.
+        """
         machine = self._victim(fault.a)
-        bears = self.cluster.catalog.bears_loss_of(machine.volume.node_id)
-        if machine.old_copy is not None and machine.process is not None and bears and not self.cluster.locks.away:
+        process = machine.process
+        if process is None or machine.old_copy is None or process.is_clone:
+            return
+        others = [m.process for m in self.cluster.machines if m is not machine]
+        if all(o is not None and o.core.boots.get(process.node_id) == process.boot for o in others):
             self.cluster.count("volume attached twice")
             self.cluster.attach_twice(machine, fault.lasts)
 
@@ -262,5 +268,3 @@ STRIKES: dict[str, Callable[[Nemesis, Fault], None]] = {
     "volume rolled back": Nemesis.roll_back,
     "volume attached twice": Nemesis.attach_twice,
 }
-
-

@@ -6,7 +6,6 @@ from typing import Any
 
 from tests.sim.violation import Violation
 
-
 EVENTS_MAX = 300_000
 
 
