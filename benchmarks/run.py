@@ -8,10 +8,9 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
-
 from benchmarks import gaps, many_partitions, throughput
 from benchmarks.programs import MissingProgram
+from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
 Case = Callable[[bool], list[Row]]
 
