@@ -48,6 +48,7 @@ class Checker:
         self.promises: dict[tuple[PartitionId, Epoch, ReplicaId], tuple[ReplicaId, Boot]] = {}
         self.told: dict[tuple[PartitionId, Key], Lsn] = {}
         self.elections = 0
+        self.acked: dict[tuple[PartitionId, ReplicaId, Epoch], Lsn] = {}
 
     def ledger(self, partition: PartitionId) -> Ledger:
         found = self.ledgers.get(partition)
@@ -165,12 +166,18 @@ class Checker:
         demand(led, "committed without a master", (process.name, replica))
         demand(ledger.epochs[-1] == epoch, "earlier epoch committed by counting", (process.name, replica))
         for membership in self._rules_at_commit(replica, first_new, process.seen[replica.partition].commit_lsn):
-            holders = self.cluster.holders(replica.partition, membership, ledger.last_lsn, ledger.hashes[-1])
+            holders = list(self.cluster.holders(replica.partition, membership, ledger.last_lsn, ledger.hashes[-1]))
+            # Who acked held it then; a volume may be lost between its ack and the commit, which is one loss of one copy.
+            holders += [m.replica for m in membership.voters if self._acked(replica.partition, m.replica, epoch)]
             demand(
                 membership.is_durable(holders),
                 "commit without a durable quorum",
                 (process.name, replica, membership, holders),
             )
+
+    def _acked(self, partition: PartitionId, replica: ReplicaId, epoch: Epoch) -> bool:
+        """Has the replica acked, truly, up to the last committed record in this epoch?"""
+        return self.acked.get((partition, replica, epoch), 0) >= self.ledger(partition).last_lsn
 
     @staticmethod
     def _rules_at_commit(replica: Replica, first_new: Lsn, commit_lsn: Lsn) -> list[Membership]:
@@ -187,6 +194,8 @@ class Checker:
             return
         demand(ack.durable_lsn <= log.end, "ack before sync", (process.name, ack, log.end))
         demand(not ack.counts or not (log.state and log.state.ineligible), "ineligible acks", (process.name, ack))
+        key = (ack.partition, ack.replica, ack.epoch)
+        self.acked[key] = max(self.acked.get(key, 0), ack.durable_lsn if ack.counts else 0)
 
     def _on_support(self, process: Process, support: Support) -> None:
         log = process.volume.durable.get(support.partition)
