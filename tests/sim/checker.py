@@ -165,26 +165,31 @@ class Checker:
         led = self.masters.get((replica.partition, epoch)) == (replica.id, process.boot)
         demand(led, "committed without a master", (process.name, replica))
         demand(ledger.epochs[-1] == epoch, "earlier epoch committed by counting", (process.name, replica))
-        for membership in self._rules_at_commit(replica, first_new, process.seen[replica.partition].commit_lsn):
-            holders = list(self.cluster.holders(replica.partition, membership, ledger.last_lsn, ledger.hashes[-1]))
-            # Who acked held it then; a volume may be lost between its ack and the commit, which is one loss of one copy.
-            holders += [m.replica for m in membership.voters if self._acked(replica.partition, m.replica, epoch)]
+        for membership, lsn in self._rules_at_commit(replica, first_new, process.seen[replica.partition].commit_lsn):
+            holders = list(self.cluster.holders(replica.partition, membership, lsn, ledger.hashes[lsn]))
+            # Who acked held it then; a volume may be lost between its ack and the commit: one loss of one copy.
+            holders += [m.replica for m in membership.voters if self._acked(replica.partition, m.replica, epoch, lsn)]
             demand(
                 membership.is_durable(holders),
                 "commit without a durable quorum",
-                (process.name, replica, membership, holders),
+                (process.name, replica, membership, lsn, holders),
             )
 
-    def _acked(self, partition: PartitionId, replica: ReplicaId, epoch: Epoch) -> bool:
-        """Has the replica acked, truly, up to the last committed record in this epoch?"""
-        return self.acked.get((partition, replica, epoch), 0) >= self.ledger(partition).last_lsn
+    def _acked(self, partition: PartitionId, replica: ReplicaId, epoch: Epoch, lsn: Lsn) -> bool:
+        """Has the replica acked, truly, up to this record in this epoch?"""
+        return self.acked.get((partition, replica, epoch), 0) >= lsn
 
     @staticmethod
-    def _rules_at_commit(replica: Replica, first_new: Lsn, commit_lsn: Lsn) -> list[Membership]:
-        """The memberships that counted when the step began: the latest, and the one before while it is uncommitted."""
+    def _rules_at_commit(replica: Replica, first_new: Lsn, commit_lsn: Lsn) -> list[tuple[Membership, Lsn]]:
+        """The memberships that counted when the step began, and the LSN up to which each had to be met.
+
+        The latest to the end; the one before, while it is uncommitted, to the record that ends it.
+        """
         known = [(at, membership) for at, membership in replica.log.memberships if at < first_new]
-        uncommitted = len(known) > 1 and known[-1][0] > commit_lsn
-        return [membership for _, membership in known[-2 if uncommitted else -1 :]]
+        rules = [(known[-1][1], replica.commit_lsn)]
+        if len(known) > 1 and known[-1][0] > commit_lsn:
+            rules.append((known[-2][1], min(replica.commit_lsn, known[-1][0])))
+        return rules
 
     def _on_appended(self, process: Process, ack: Appended) -> None:
         """An ack names only what is durable without a gap, and the same as the core believes to hold."""
