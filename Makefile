@@ -6,8 +6,11 @@ DATA ?= .keystead
 SEEDS ?= 500
 FROM ?= 1
 MINUTES ?= 30
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= keystead/keystead:$(VERSION)
+BASE ?= python:3.11-slim
 
-.PHONY: help setup up down test lint sim sim-nightly explore soak bench clean
+.PHONY: help setup up down test lint sim sim-nightly explore soak bench image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -53,6 +56,10 @@ soak: setup ## faults against real processes for MINUTES=30
 
 bench: setup ## measure against etcd, dynalite and DynamoDB Local; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+image: setup ## build the container image IMAGE on BASE=python:3.11-slim (needs docker)
+	@image/wheels.sh $(VENV)
+	@docker build --quiet --network none --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
 
 clean: ## remove .venv and caches (not the data)
 	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .hypothesis build
