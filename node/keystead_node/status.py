@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from keystead_core.ids import CATALOG_PARTITION
-from keystead_core.replication import master
+from keystead_core.replication import read_lease
 from keystead_core.replication.replica import NEVER, Replica
 from keystead_node.clock import boottime_us
 from keystead_node.config import NodeConfig
@@ -63,7 +63,7 @@ def _role(r: Replica) -> str:
 def _lease_ms(r: Replica) -> float | None:
     if r.mastership is None:
         return None
-    until = master.lease_until(r)
+    until = read_lease.lease_until(r)
     if until >= NEVER:
         return float(r.node.settings.lease // 1000)
     return max(0.0, (until - boottime_us()) / 1000)

@@ -284,8 +284,8 @@ def settle(node: Node) -> None:
     No heartbeat is ever answered, so nothing is ever granted, and no account is kept of what was sent. What waits twice
     for one sync happens once: the replica looks at its log once, and a message that is sent twice is one message.
     """
-    node.grants_from.clear()
-    node.heartbeat_at = NEVER
+    node.leases.grants_from.clear()
+    node.leases.heartbeat_at = NEVER
     r = node.replicas[PARTITION]
     node._wakes = [(r.wake_at, PARTITION)] if r.wake_at < NEVER else []
     waiting: dict[int, list[Effect]] = {}

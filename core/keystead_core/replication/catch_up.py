@@ -93,7 +93,7 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
     r.staged = event.token
     r.matched_lsn = 0
     r.commit_lsn = r.apply_sent_lsn = event.base.lsn
-    r.node.recheck_grants(r)
+    r.node.leases.recheck(r)
     r.base_sequence = r.persist_state()
     r.node.emit_after_sync(InstallCopy(r.partition, event.token, event.base))
 
@@ -121,7 +121,7 @@ def on_rows_lost(r: Replica) -> None:
     r.commit_lsn = r.applied_lsn = r.apply_sent_lsn = r.matched_lsn = 0
     r.damage = None
     r.why = "its rows are damaged: waiting for a copy"
-    r.node.recheck_grants(r)
+    r.node.leases.recheck(r)
     r.persist_state()
 
 

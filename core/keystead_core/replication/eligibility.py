@@ -87,7 +87,7 @@ def _refusal_to_enter(r: Replica, m: EligibilityRequest) -> str:
     progress = ship.progress.get(m.replica)
     if progress is not None:
         progress.eligible = False
-        r.node.grants_generation += 1
+        r.node.leases.generation += 1
     return ""
 
 
@@ -115,7 +115,7 @@ def enter(r: Replica, reason: str) -> None:
     r.leaving_at = NEVER
     if r.mastership is not None or r.candidacy is not None:
         r.step_down(f"ineligible: {reason}")
-    r.node.recheck_grants(r)
+    r.node.leases.recheck(r)
     r.persist_state()
     r.node.emit_after_sync(EligibilityChanged(r.partition, reason, ""))
 
@@ -138,6 +138,6 @@ def may_leave(r: Replica) -> bool:
 def leave(r: Replica) -> None:
     r.leaving_at = NEVER
     r.count_again()
-    r.node.recheck_grants(r)
+    r.node.leases.recheck(r)
     r.node.emit_after_sync(EligibilityChanged(r.partition, "", ""))
     r.node.after_sync(r)

@@ -44,8 +44,8 @@ def follow(r: Replica, m: Append) -> None:
         r.master, r.master_boot = m.replica, m.boot
         r.matched_lsn = 0
         r.why = ""
-        r.node.recheck_grants(r)
-    if not r.node.is_granting(r):
+        r.node.leases.recheck(r)
+    if not r.node.leases.is_granting(r):
         # No grant yet covers this group: should none come, stand for election in time.
         r.election_at = r.node.now + r.node.settings.granted + r.node.jitter(100_000)
         r.wake(r.election_at)
@@ -79,7 +79,7 @@ def _store(r: Replica, records: list[Record], m: Append) -> None:
         r.log.append(new, r.node.persist(AppendEntry(r.partition, r.commit_lsn, new)))
         r.matched_lsn = max(r.matched_lsn, r.log.absorb_ahead(m.epoch))
     if r.membership is not membership:
-        r.node.recheck_grants(r)  # Who the master is may be known only now.
+        r.node.leases.recheck(r)  # Who the master is may be known only now.
     if records and not _holds(r, records[-1]):
         _answer(r, m, AppendMismatch(r.partition, r.id, r.node.boot, m.epoch, r.commit_lsn, r.log.base.lsn))
         return
@@ -161,7 +161,7 @@ def heal(r: Replica, epoch: Epoch) -> None:
         r.damage.missing = {lsn: h for lsn, h in r.damage.missing.items() if lsn > r.log.last_lsn}
         if not r.damage.missing and r.log.durable_lsn >= r.log.last_lsn:
             r.damage = None
-            r.node.recheck_grants(r)
+            r.node.leases.recheck(r)
     replaced = r.damage is not None or r.ineligible in (COPIED, DAMAGED)
     if not replaced or not holds_commit_of(r, epoch):
         return
@@ -173,7 +173,7 @@ def heal(r: Replica, epoch: Epoch) -> None:
     r.damage = None
     if r.ineligible == COPIED:
         r.count_again()
-    r.node.recheck_grants(r)
+    r.node.leases.recheck(r)
 
 
 def holds_commit_of(r: Replica, epoch: Epoch) -> bool:
@@ -190,6 +190,6 @@ def on_start_log(r: Replica, m: StartLog) -> None:
     r.log.restart_at(m.base, decode_membership(m.membership))
     r.commit_lsn = r.applied_lsn = r.apply_sent_lsn = m.base.lsn
     r.sealed, r.sealed_membership = m.base, r.log.membership
-    r.node.recheck_grants(r)
+    r.node.leases.recheck(r)
     r.persist_state()
     _answer(r, m, AppendMismatch(r.partition, r.id, r.node.boot, m.epoch, m.base.lsn, m.base.lsn))

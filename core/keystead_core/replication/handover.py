@@ -6,8 +6,8 @@ nothing more in that epoch, even if the hand-over fails.
 
 from __future__ import annotations
 
-from keystead_core.ids import NO_REPLICA, NodeId, ReplicaId
-from keystead_core.replication import election, master
+from keystead_core.ids import NO_REPLICA, Epoch, NodeId, ReplicaId
+from keystead_core.replication import election, read_lease, suspicion
 from keystead_core.replication.messages import Release
 from keystead_core.replication.replica import FOLLOWER, Replica
 
@@ -30,11 +30,21 @@ def begin(r: Replica, successor: ReplicaId) -> str:
     return ""
 
 
+def meet_higher_promise(r: Replica, promised: Epoch) -> None:
+    r.epoch_seen = max(r.epoch_seen, promised)
+    stand_again(r)
+
+
 def stand_again(r: Replica) -> None:
     """A member has promised a higher epoch, and this master still has its quorum: finish the writes under way and
     stand above it, so that one flapping follower cannot shut itself out."""
     ship = r.mastership
-    if ship is None or not ship.serving or ship.handing_to or not master.lease_holds(master.lease_until(r), r.node.now):
+    if (
+        ship is None
+        or not ship.serving
+        or ship.handing_to
+        or not read_lease.lease_holds(read_lease.lease_until(r), r.node.now)
+    ):
         return
     ship.handing_to = r.id
     ship.handover_until = r.node.now + r.node.settings.lease // 2
@@ -80,7 +90,7 @@ def resign(r: Replica, successor: ReplicaId) -> None:
     """The old master serves nothing more in this epoch, and has released its own grant too."""
     r.step_down(f"handed over to replica {successor}")
     r.master = NO_REPLICA
-    r.node.suspect(r, r.node.settings.lease // 2)
+    suspicion.suspect(r, r.node.settings.lease // 2)
 
 
 def on_release(r: Replica, m: Release) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from keystead_core.ids import NO_REPLICA, Lsn, Micros, ReplicaId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import Kind, Record, make_record
-from keystead_core.replication import catch_up, handover, reconfiguration
+from keystead_core.replication import catch_up, handover, reconfiguration, suspicion
 from keystead_core.replication.effects import MastershipChanged, ProposalRefused, Proposed
 from keystead_core.replication.events import Propose
 from keystead_core.replication.membership import Membership, encode_membership
@@ -33,7 +33,7 @@ def begin(r: Replica) -> None:
     append(r, Kind.EPOCH, [repr((r.id, supporters)).encode()], 0)
     for member in r.peers():
         r.mastership.progress[member.replica] = Progress(r.log.last_lsn + 1)
-        r.node.enter_mastership(r, member.node)
+        r.node.leases.enter_mastership(r, member.node)
     replicate(r)
 
 
@@ -108,7 +108,7 @@ def replicate(r: Replica) -> None:
         progress = m.progress.get(member.replica)
         if progress is None:
             progress = m.progress[member.replica] = Progress(r.log.last_lsn + 1)
-            r.node.enter_mastership(r, member.node)
+            r.node.leases.enter_mastership(r, member.node)
         if progress.copying or member.replica in m.cold_reads:
             continue
         if progress.paused:
@@ -180,7 +180,7 @@ def on_appended(r: Replica, m: Appended) -> None:
     progress.heard_at = r.node.now
     if progress.eligible != m.counts:
         progress.eligible = m.counts
-        r.node.grants_generation += 1
+        r.node.leases.generation += 1
     progress.log_start = m.log_start
     progress.resend_at = NEVER
     progress.match_lsn = max(progress.match_lsn, m.durable_lsn)
@@ -190,8 +190,8 @@ def on_appended(r: Replica, m: Appended) -> None:
     progress.next_lsn = max(progress.next_lsn, progress.match_lsn + 1)
     if not progress.level and progress.match_lsn >= ship.epoch_lsn:
         progress.level = True
-        r.node.grants_generation += 1
-        r.node.nudge(r, m.replica)
+        r.node.leases.generation += 1
+        r.node.leases.nudge(r, m.replica)
     if progress.next_lsn - 1 > progress.match_lsn:
         progress.resend_at = r.node.now + r.node.settings.resend
         r.wake(progress.resend_at)
@@ -210,7 +210,7 @@ def on_append_refused(r: Replica, m: AppendRefused) -> None:
         return
     progress.heard_at = r.node.now
     if m.promised >= r.epoch:
-        r.node.meet_higher_promise(r, m.replica, m.promised)
+        handover.meet_higher_promise(r, m.promised)
 
 
 def on_mismatch(r: Replica, m: AppendMismatch) -> None:
@@ -304,64 +304,6 @@ def may_serve(r: Replica) -> bool:
     return r.commit_lsn >= r.mastership.epoch_lsn and r.applied_lsn >= r.mastership.epoch_lsn
 
 
-# -- the lease ------------------------------------------------------------------------------------------------------
-
-
-def lease_until(r: Replica) -> Micros:
-    """Until when this master's grants meet every possible failover quorum; -1 where they do not."""
-    ship = r.mastership
-    assert ship is not None
-    generation = r.node.grants_generation
-    if ship.lease_cache[0] == generation:
-        return ship.lease_cache[1]
-    until = min(_lease_under(r, membership) for membership in r.rules())
-    ship.lease_cache = (generation, until)
-    return until
-
-
-def _lease_under(r: Replica, membership: Membership) -> Micros:
-    granters: list[ReplicaId] = [r.id] if not r.unfit else []
-    if membership.blocks_failover(granters):
-        return NEVER
-    for since, replica in sorted(_grants(r, membership), reverse=True):
-        granters.append(replica)
-        if membership.blocks_failover(granters):
-            return since + membership.lease
-    return -1
-
-
-def _grants(r: Replica, membership: Membership) -> list[tuple[Micros, ReplicaId]]:
-    """(since, replica) of each voter whose grant counts: it is level with this epoch and eligible."""
-    assert r.mastership is not None
-    grants = []
-    for member in membership.voters:
-        progress = r.mastership.progress.get(member.replica)
-        if progress is None or not ack_counts(progress):
-            continue
-        since = r.node.granted_since(member.node, r.partition)
-        if since >= 0:
-            grants.append((since, member.replica))
-    return grants
-
-
-def read_refusal(r: Replica, now: Micros) -> str:
-    """Why no strongly consistent read may be served here at `now`; '' where it may."""
-    ship = r.mastership
-    if ship is None:
-        return "not the master"
-    if not ship.serving:
-        return "the new master is not ready yet"
-    if r.node.settings.reads == "quorum":
-        return "reads need a round of heartbeats"
-    if not lease_holds(lease_until(r), now):
-        return "the lease has run out"
-    return ""
-
-
-def lease_holds(until: Micros, now: Micros) -> bool:
-    return now < until
-
-
 # -- timers ---------------------------------------------------------------------------------------------------------
 
 
@@ -371,7 +313,7 @@ def on_timer(r: Replica, now: Micros) -> None:
     if ship.failing_at <= now:
         # Not one slow write: nothing of ours has committed for a whole lease.
         r.step_down("own records did not commit for a lease: " + ", ".join(silent_members(r)))
-        r.node.suspect(r, r.node.settings.lease // 2)
+        suspicion.suspect(r, r.node.settings.lease // 2)
         return
     if ship.handover_until <= now:
         ship.handing_to, ship.handover_until = NO_REPLICA, NEVER

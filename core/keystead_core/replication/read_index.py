@@ -30,11 +30,11 @@ def _begin(r: Replica, ship: Mastership) -> None:
     ship.reads, ship.reads_next = ship.reads_next, []
     ship.read_barrier = {}
     for member in r.peers():
-        holder = r.node.grants_from.get(member.node)
+        holder = r.node.leases.grants_from.get(member.node)
         if holder is not None:
             ship.read_barrier[member.node] = holder.sequence
             holder.dirty = True
-    r.node.reading[r.partition] = None
+    r.node.leases.reading[r.partition] = None
     proceed(r)
 
 
@@ -45,7 +45,7 @@ def proceed(r: Replica) -> None:
         return
     r.node.emit(ReadReady(r.partition, ship.reads))
     ship.reads = []
-    del r.node.reading[r.partition]
+    del r.node.leases.reading[r.partition]
     if ship.reads_next:
         _begin(r, ship)
 
@@ -61,7 +61,7 @@ def _is_confirmed(r: Replica, ship: Mastership, membership: Membership) -> bool:
 
 def granted_after(r: Replica, ship: Mastership, node: NodeId) -> bool:
     """Has the node granted this group in answer to a heartbeat that was sent after the reads arrived?"""
-    holder = r.node.grants_from.get(node)
+    holder = r.node.leases.grants_from.get(node)
     barrier = ship.read_barrier.get(node)
     if holder is None or barrier is None or holder.granted_since(r.partition) < 0:
         return False
@@ -75,4 +75,4 @@ def refuse_all(r: Replica) -> None:
         return
     r.node.emit(ReadRefused(r.partition, [*ship.reads, *ship.reads_next], "the master changed", NodeId("")))
     ship.reads, ship.reads_next = [], []
-    r.node.reading.pop(r.partition, None)
+    r.node.leases.reading.pop(r.partition, None)

@@ -97,8 +97,8 @@ def propose(r: Replica, new: Membership) -> str:
     for member in new.members:
         if member.replica != r.id and member.replica not in before:
             r.mastership.progress[member.replica] = Progress(r.log.last_lsn + 1)
-            r.node.enter_mastership(r, member.node)
-    r.node.grants_generation += 1
+            r.node.leases.enter_mastership(r, member.node)
+    r.node.leases.generation += 1
     master.replicate(r)
     return ""
 
@@ -178,8 +178,8 @@ def on_commit(r: Replica) -> None:
     members: Collection[ReplicaId] = [m.replica for m in membership.members]
     for replica in [p for p in ship.progress if p not in members]:
         del ship.progress[replica]
-    r.node.leave_peers(r)
-    r.node.grants_generation += 1
+    r.node.leases.leave_peers(r)
+    r.node.leases.generation += 1
     r.node.emit(MastershipChanged(r.partition, r.epoch, encode_membership(membership)))
     if membership.member(r.id) is None:
         r.step_down("removed itself from the group")

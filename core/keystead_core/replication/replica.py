@@ -6,14 +6,13 @@ promised  the epoch below which this replica takes nothing any more, and to whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import NO_REPLICA, Boot, Epoch, Lsn, Micros, NodeId, PartitionId, ReplicaId
-from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica, ReplicaState, SnipEntry, StateEntry
+from keystead_core.log.entries import LogPoint, ReplicaState, SnipEntry, StateEntry
 from keystead_core.replication.effects import Apply, Deposed
-from keystead_core.replication.membership import Member, Membership, decode_membership, encode_membership
+from keystead_core.replication.membership import Member, Membership, encode_membership
 from keystead_core.replication.messages import GroupMessage, Release
 from keystead_core.replication.replica_log import ReplicaLog
 
@@ -282,7 +281,7 @@ class Replica:
         self.epoch_seen = max(self.epoch_seen, epoch)
         self.matched_lsn = 0
         self.master = NO_REPLICA
-        self.node.recheck_grants(self)
+        self.node.leases.recheck(self)
         return self.persist_state()
 
     def snip(self, first_lsn: Lsn) -> None:
@@ -332,7 +331,7 @@ class Replica:
         if self.role == FOLLOWER:
             return
         if self.mastership is not None:
-            self.node.leave_mastership(self)
+            self.node.leases.leave_mastership(self)
             self.node.emit(Deposed(self.partition, self.epoch))
             self.resigned_epoch = self.epoch
         self.role = FOLLOWER
@@ -351,65 +350,3 @@ class Replica:
             f"<{self.node.id}/p{self.partition} r{self.id} {self.role} e{self.epoch or self.promised} "
             f"commit {self.commit_lsn} last {self.log.last_lsn} base {self.log.base.lsn}>"
         )
-
-
-def restore(node: Node, found: RecoveredReplica) -> Replica:
-    """A replica as its volume holds it. It is a follower, whatever it was."""
-    assert found.state is not None and not found.state.dropped
-    state = found.state
-    base = max(state.base, found.cold_end, key=lambda p: p.lsn)
-    membership = decode_membership(state.base_membership) if state.base_membership else None
-    if _rows_are_missing(found, base):
-        base, membership = EMPTY_LOG, None  # A copy was cut short: nothing here but promises, until the next copy.
-    log = ReplicaLog(base, membership)
-    replica = Replica(node, found.partition, state.replica, log)
-    contiguous, ahead = _split_at_gap((r for r in found.records if r.lsn > base.lsn), base.lsn, base.hash)
-    if contiguous:
-        log.append(contiguous, 0)
-        log.on_synced(0)
-    replica.promised, replica.promised_to, replica.promised_boot = (
-        state.promised,
-        state.promised_to,
-        state.promised_boot,
-    )
-    replica.epoch_seen = max(state.promised, log.last_epoch)
-    replica.ineligible = state.ineligible
-    missing = {d.lsn: d.hash for d in found.damaged if d.lsn > log.last_lsn}
-    if missing or found.damaged_unknown:
-        replica.damage = Damage(missing, found.damaged_unknown, max(state.promised, log.last_epoch))
-        log.keep_ahead(ahead, 0, 0)
-    replica.applied_lsn = replica.apply_sent_lsn = found.applied_lsn
-    replica.commit_lsn = max(base.lsn, min(log.last_lsn, max(found.commit_lsn, found.applied_lsn)))
-    return replica
-
-
-def _rows_are_missing(found: RecoveredReplica, base: LogPoint) -> bool:
-    """Are the rows older than the log's base, with no cold log that leads from one to the other?"""
-    if found.applied_lsn >= base.lsn or _is_log_only(found):
-        return False
-    return not (0 < found.cold_start <= found.applied_lsn + 1 and found.cold_end.lsn >= base.lsn)
-
-
-def _is_log_only(found: RecoveredReplica) -> bool:
-    state = found.state
-    if state is None or not state.base_membership:
-        return False
-    member = decode_membership(state.base_membership).member(state.replica)
-    return member is not None and member.log_only
-
-
-def _split_at_gap(records: Iterable, lsn: Lsn, hash_before: int) -> tuple[list, list]:  # type: ignore[type-arg]
-    contiguous: list = []  # type: ignore[type-arg]
-    ahead: list = []  # type: ignore[type-arg]
-    for record in records:
-        if not ahead and record.lsn == lsn + 1 and record.prev_hash == hash_before:
-            contiguous.append(record)
-            lsn, hash_before = record.lsn, record.hash
-        else:
-            ahead.append(record)
-    return contiguous, ahead
-
-
-def blank(node: Node, partition: PartitionId, replica: ReplicaId) -> Replica:
-    """A replica that has nothing yet: no log, no membership."""
-    return Replica(node, partition, replica, ReplicaLog(EMPTY_LOG, None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keystead_core.ids import Micros, ReplicaId
-from keystead_core.replication import election, handover, master
+from keystead_core.replication import election, handover, read_lease, suspicion
 from keystead_core.replication.effects import ReadCold
 from keystead_core.replication.messages import (
     FetchLog,
@@ -26,9 +26,9 @@ def remaining_grant(r: Replica, candidate: ReplicaId) -> Micros:
     now = r.node.now
     until = max(r.node.silent_until, r.grant_floor)
     if r.role == MASTER and r.id != candidate:
-        until = max(until, master.lease_until(r))
+        until = max(until, read_lease.lease_until(r))
     member = r.membership.member(candidate) if r.membership else None
-    until = max(until, r.node.bound_until(r, member.node if member else None))
+    until = max(until, r.node.leases.bound_until(r, member.node if member else None))
     return max(0, until - now)
 
 
@@ -70,7 +70,7 @@ def on_support_request(r: Replica, m: SupportRequest) -> None:
     r.promise(m.epoch, m.replica, m.boot)
     r.node.send_after_sync(r.node.sender, report)
     # If the candidate fails, somebody must stand again.
-    r.node.suspect(r, r.node.settings.lease)
+    suspicion.suspect(r, r.node.settings.lease)
 
 
 def _refusal(r: Replica, m: SupportRequest) -> SupportRefused | None:

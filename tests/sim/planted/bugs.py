@@ -19,6 +19,8 @@ from keystead_core.replication import (
     handover,
     master,
     node,
+    pair_leases,
+    read_lease,
     reconfiguration,
     replica,
     replica_log,
@@ -269,7 +271,7 @@ plant(
     "stale-reply-counted",
     "a reply renews exactly the set that it names (schedule 11)",
     (GrantsFrom, "reply_is_current", staticmethod(_always)),
-    (node, "may_grant", _always),
+    (pair_leases, "may_grant", _always),
 )
 
 
@@ -304,7 +306,7 @@ def _lease_never_ends(until: int, now: int) -> bool:
     return until >= 0
 
 
-plant("lease-never-ends", "reads are served inside the lease only", (master, "lease_holds", _lease_never_ends))
+plant("lease-never-ends", "reads are served inside the lease only", (read_lease, "lease_holds", _lease_never_ends))
 
 
 def _latest_only(r: replica.Replica) -> list[Membership]:

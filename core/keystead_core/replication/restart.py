@@ -1,0 +1,78 @@
+"""Replicas as their volumes hold them at a start of the node, and replicas that have nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from keystead_core.ids import Lsn, PartitionId, ReplicaId
+from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
+from keystead_core.log.record import Record
+from keystead_core.replication.membership import decode_membership
+from keystead_core.replication.replica import Damage, Replica
+from keystead_core.replication.replica_log import ReplicaLog
+
+if TYPE_CHECKING:
+    from keystead_core.replication.node import Node
+
+
+def restore(node: Node, found: RecoveredReplica) -> Replica:
+    """A replica as its volume holds it. It is a follower, whatever it was."""
+    assert found.state is not None and not found.state.dropped
+    state = found.state
+    base = max(state.base, found.cold_end, key=lambda p: p.lsn)
+    membership = decode_membership(state.base_membership) if state.base_membership else None
+    if _rows_are_missing(found, base):
+        base, membership = EMPTY_LOG, None  # A copy was cut short: nothing here but promises, until the next copy.
+    log = ReplicaLog(base, membership)
+    replica = Replica(node, found.partition, state.replica, log)
+    contiguous, ahead = _split_at_gap((r for r in found.records if r.lsn > base.lsn), base.lsn, base.hash)
+    if contiguous:
+        log.append(contiguous, 0)
+        log.on_synced(0)
+    replica.promised, replica.promised_to, replica.promised_boot = (
+        state.promised,
+        state.promised_to,
+        state.promised_boot,
+    )
+    replica.epoch_seen = max(state.promised, log.last_epoch)
+    replica.ineligible = state.ineligible
+    missing = {d.lsn: d.hash for d in found.damaged if d.lsn > log.last_lsn}
+    if missing or found.damaged_unknown:
+        replica.damage = Damage(missing, found.damaged_unknown, max(state.promised, log.last_epoch))
+        log.keep_ahead(ahead, 0, 0)
+    replica.applied_lsn = replica.apply_sent_lsn = found.applied_lsn
+    replica.commit_lsn = max(base.lsn, min(log.last_lsn, max(found.commit_lsn, found.applied_lsn)))
+    return replica
+
+
+def _rows_are_missing(found: RecoveredReplica, base: LogPoint) -> bool:
+    """Are the rows older than the log's base, with no cold log that leads from one to the other?"""
+    if found.applied_lsn >= base.lsn or _is_log_only(found):
+        return False
+    return not (0 < found.cold_start <= found.applied_lsn + 1 and found.cold_end.lsn >= base.lsn)
+
+
+def _is_log_only(found: RecoveredReplica) -> bool:
+    state = found.state
+    if state is None or not state.base_membership:
+        return False
+    member = decode_membership(state.base_membership).member(state.replica)
+    return member is not None and member.log_only
+
+
+def _split_at_gap(records: Iterable[Record], lsn: Lsn, hash_before: int) -> tuple[list[Record], list[Record]]:
+    contiguous: list[Record] = []
+    ahead: list[Record] = []
+    for record in records:
+        if not ahead and record.lsn == lsn + 1 and record.prev_hash == hash_before:
+            contiguous.append(record)
+            lsn, hash_before = record.lsn, record.hash
+        else:
+            ahead.append(record)
+    return contiguous, ahead
+
+
+def blank(node: Node, partition: PartitionId, replica: ReplicaId) -> Replica:
+    """A replica that has nothing yet: no log, no membership."""
+    return Replica(node, partition, replica, ReplicaLog(EMPTY_LOG, None))

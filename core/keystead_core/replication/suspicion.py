@@ -1,0 +1,33 @@
+"""Suspecting that a group has lost its master: who stands for election first, and who takes the lock early."""
+
+from __future__ import annotations
+
+from keystead_core.ids import MILLISECOND, Micros
+from keystead_core.replication import election
+from keystead_core.replication.replica import Replica
+
+RANK_DELAY: Micros = 30 * MILLISECOND
+RANK_DELAY_PER_GROUP: Micros = 200
+
+
+def suspect(r: Replica, delay: Micros) -> None:
+    """Stand for election after `delay`, the first in rank soonest."""
+    node = r.node
+    rank_delay = RANK_DELAY + len(node.replicas) * RANK_DELAY_PER_GROUP
+    r.election_at = node.now + delay + rank(r) * rank_delay + node.jitter(20 * MILLISECOND)
+    r.wake(r.election_at)
+
+
+def rank(r: Replica) -> int:
+    """0 for the first of the full voters that are not the master."""
+    membership = r.membership
+    if membership is None:
+        return 0
+    able = [m.replica for m in membership.voters if not m.log_only and m.replica != r.promised_to]
+    return able.index(r.id) if r.id in able else 0
+
+
+def lock_early(r: Replica) -> None:
+    """The lock never authorises anything: the first successor asks for it while the grants still run."""
+    if election.can_stand(r) and rank(r) == 0 and r.lock_counter <= r.epoch_seen:
+        election.ask_lock(r)
