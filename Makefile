@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= keystead/keystead:$(VERSION)
 BASE ?= python:3.11-slim
 
-.PHONY: help setup up down test lint sim sim-nightly explore soak bench image clean
+.PHONY: help setup up down test test-apiserver lint sim sim-nightly explore soak bench image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -40,6 +40,10 @@ lint: setup ## ruff, mypy --strict and the import layers
 
 test: lint ## lint, types, layers and every test that needs no Kubernetes
 	@$(BIN)/python -m pytest -n 2
+
+test-apiserver: setup ## the operator against a real kube-apiserver (the first time builds it: six minutes)
+	@e2e/cluster/build-tools.sh
+	@$(BIN)/python -m pytest -n 2 $(or $(APISERVER_TESTS),tests/apiserver)
 
 sim: setup ## simulate SEEDS=500 FROM=1, or one SEED=1234 with its trace (SHRINK=1, UNTIL=n)
 	@$(if $(SEED),$(BIN)/python -m tests.sim one --seed $(SEED) $(if $(SHRINK),--shrink) $(if $(UNTIL),--until $(UNTIL)),$(BIN)/python -m tests.sim run --seeds $(SEEDS) --from $(FROM))

@@ -10,6 +10,8 @@ Schema = dict[str, Any]
 
 QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 DURATION_PATTERN: Final = r"^([0-9]+(ms|s|m|h))+$"
+# The API server compares bounds as floating point numbers: 2**63 - 1 would overflow there and refuse everything.
+LONG_MAX: Final = 2**53
 DNS_LABEL_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 
@@ -52,6 +54,13 @@ def struct(description: str, properties: Schema, *, required: tuple[str, ...] = 
     if required:
         schema["required"] = list(required)
     return described(schema, description, **more)
+
+
+def with_own_default(schema: Schema) -> Schema:
+    """The object's absence stands for the defaults of its fields. They are written out: the API server checks the CEL
+    rules on a default as it stands, before it fills in what is inside."""
+    properties: Schema = schema["properties"]
+    return {**schema, "default": {name: field["default"] for name, field in properties.items() if "default" in field}}
 
 
 def mapping(description: str, values: Schema, *, entries_max: int, **more: Any) -> Schema:
@@ -98,7 +107,7 @@ def conditions() -> Schema:
         {
             "type": text("Name of the aspect.", length_max=316, minLength=1),
             "status": choice("Whether it holds; Unknown when it could not be read.", "True", "False", "Unknown"),
-            "observedGeneration": long("The spec's generation that this is about.", 0, 2**63 - 1),
+            "observedGeneration": long("The spec's generation that this is about.", 0, LONG_MAX),
             "lastTransitionTime": described({"type": "string", "format": "date-time"}, "When the status last changed."),
             "reason": text("One word for programs.", length_max=1024, minLength=1),
             "message": text("A sentence for people.", length_max=32768),

@@ -6,6 +6,7 @@ from keystead_operator.spec.crd import column, definition
 from keystead_operator.spec.schema import (
     DNS_LABEL_PATTERN,
     DURATION_PATTERN,
+    LONG_MAX,
     Schema,
     boolean,
     choice,
@@ -21,6 +22,7 @@ from keystead_operator.spec.schema import (
     string_set,
     struct,
     text,
+    with_own_default,
     with_rules,
 )
 from keystead_operator.spec.table import REPLICAS_MAX
@@ -41,7 +43,6 @@ def _zones() -> Schema:
             ),
             "names": string_set("Zones to use; all that have nodes if absent.", label, items_max=16),
         },
-        default={},
     )
 
 
@@ -58,7 +59,6 @@ def _storage() -> Schema:
                 rule("self == oldSelf", "the storage class is immutable"),
             ),
         },
-        default={},
     )
 
 
@@ -70,7 +70,6 @@ def _resources() -> Schema:
             "requests": mapping("What is set aside.", amounts, entries_max=8),
             "limits": mapping("What is the most.", amounts, entries_max=8),
         },
-        default={},
     )
 
 
@@ -84,7 +83,6 @@ def _replication() -> Schema:
             ),
             "durableZones": integer("Zones that hold a write before it is acknowledged.", 1, REPLICAS_MAX, default=1),
         },
-        default={},
     )
     return with_rules(
         schema,
@@ -111,7 +109,6 @@ def _failover() -> Schema:
                 default="lease",
             ),
         },
-        default={},
     )
 
 
@@ -122,7 +119,6 @@ def _tls() -> Schema:
             "enabled": boolean("Whether connections are encrypted.", default=True),
             "issuerSecretRef": reference("Secret with ca.crt, tls.crt and tls.key; an own authority if absent."),
         },
-        default={},
     )
 
 
@@ -142,11 +138,11 @@ def _spec() -> Schema:
         "The desired cluster.",
         {
             "nodes": integer("Number of nodes.", 1, NODES_MAX, default=3),
-            "zones": _zones(),
-            "storage": _storage(),
-            "resources": _resources(),
-            "replication": _replication(),
-            "failover": _failover(),
+            "zones": with_own_default(_zones()),
+            "storage": with_own_default(_storage()),
+            "resources": with_own_default(_resources()),
+            "replication": with_own_default(_replication()),
+            "failover": with_own_default(_failover()),
             "nodeLossGrace": text(
                 "How long a node may be away before its replicas are made anew elsewhere.",
                 length_max=32,
@@ -154,7 +150,7 @@ def _spec() -> Schema:
                 default="5m",
             ),
             "image": text("Image of the nodes; the operator's own if absent.", length_max=512, minLength=1),
-            "tls": _tls(),
+            "tls": with_own_default(_tls()),
             "credentials": struct(
                 "Who may use the API.",
                 {"secretRef": reference("Secret with access key ids and their secret keys.")},
@@ -180,14 +176,14 @@ def _status() -> Schema:
             "node": text("Node id.", length_max=16),
             "name": text("Name of the pod."),
             "zone": text("Its zone.", length_max=63),
-            "replica": long("Its replica id.", 1, 2**63 - 1),
+            "replica": long("Its replica id.", 1, LONG_MAX),
         },
         required=("node", "replica"),
     )
     return struct(
         "The observed cluster.",
         {
-            "observedGeneration": long("The generation that this status is about.", 0, 2**63 - 1),
+            "observedGeneration": long("The generation that this status is about.", 0, LONG_MAX),
             "conditions": conditions(),
             "clusterId": text("Minted once; on every volume.", length_max=64),
             "bootstrapped": boolean("Whether the catalog was ever formed. Never falls back to false."),
@@ -213,7 +209,7 @@ def storage_cluster_definition() -> dict[str, Any]:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": {**_spec(), "default": {}},
+            "spec": with_own_default(_spec()),
             "status": _status(),
         },
     )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from keystead_operator.spec.crd import column, definition
 from keystead_operator.spec.schema import (
+    LONG_MAX,
     Schema,
     boolean,
     choice,
@@ -155,7 +156,7 @@ def _status() -> Schema:
     return struct(
         "The observed table.",
         {
-            "observedGeneration": long("The generation that this status is about.", 0, 2**63 - 1),
+            "observedGeneration": long("The generation that this status is about.", 0, LONG_MAX),
             "conditions": conditions(),
             "state": text("CREATING, ACTIVE or DELETING.", length_max=32),
             "tableId": text("Identity of the table, new each time that one is created.", length_max=64),

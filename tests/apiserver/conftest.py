@@ -1,0 +1,59 @@
+"""One control plane for each test process; a namespace for each test, deleted behind it."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.apiserver.control_plane import REPOSITORY, ControlPlane
+from tests.apiserver.rest import Api, wait_until
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """etcd, API server with our CustomResourceDefinitions, controllers. e2e/cluster/build-tools.sh has to have run."""
+    found = ControlPlane(tmp_path_factory.mktemp("control-plane"))
+    try:
+        found.start()
+        install_definitions(admin_of(found))
+        found.start_controllers()
+        yield found
+    finally:
+        found.stop()
+
+
+def admin_of(control_plane: ControlPlane) -> Api:
+    """A client that may do everything."""
+    return Api(control_plane.server, control_plane.authority.ca_file, control_plane.admin_certificate)
+
+
+def install_definitions(api: Api) -> None:
+    for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
+        api.apply(yaml.safe_load(path.read_text()))
+    wait_until("the kinds are served", lambda: all(_is_served(crd) for crd in api.objects("CustomResourceDefinition")))
+
+
+def _is_served(crd: dict[str, object]) -> bool:
+    status = crd.get("status", {})
+    conditions = (status.get("conditions") or []) if isinstance(status, dict) else []
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+
+@pytest.fixture
+def api(control_plane: ControlPlane) -> Api:
+    return admin_of(control_plane)
+
+
+@pytest.fixture
+def namespace(api: Api, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace named after the test. It goes with all that is in it when the test is over."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    name = f"{words[:40].strip('-')}-{next(_numbers)}"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    if api.find("Namespace", "", name) is not None:
+        api.delete("Namespace", "", name)
