@@ -13,7 +13,7 @@ BASE ?= python:3.11-slim
 .PHONY: help setup up down test test-apiserver lint sim sim-nightly explore soak bench image clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 # The package is installed in place, with everything that tests need, by the versions of requirements.lock.
 $(VENV)/.installed: pyproject.toml requirements.lock
