@@ -1,12 +1,26 @@
-"""The configuration file of a node process, and its exit codes."""
+"""The configuration of a node process, and its exit codes.
 
+A JSON file, which all nodes of a cluster may share, and environment variables for what differs from node to node; a
+variable that is set and not empty goes before the file.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
+from keystead_node.transport.addresses import join_address
+
+FROM_ENVIRONMENT: Final = {
+    "name": "KEYSTEAD_NAME",
+    "zone": "KEYSTEAD_ZONE",
+    "host": "KEYSTEAD_HOST",
+    "bind": "KEYSTEAD_BIND",
+    "advertise": "KEYSTEAD_ADVERTISE",
+}
 
 EXIT_IN_USE = 3
 EXIT_NOT_WRITABLE = 4
@@ -23,7 +37,12 @@ class ConfigError(ValueError):
 
 
 class NodeConfig(msgspec.Struct, kw_only=True):
-    """`settings` are the cluster's settings by name (docs/cli.md); those that concern a node process are read here."""
+    """What a node is told.
+
+    `host` and `disk`: names for what it shares with others, "" unknown. `bind`: the address it listens on; `advertise`:
+    the one under which others reach it. `seeds`: host:port of peers, where it looks for the others. `settings` are the
+    cluster's settings by name (docs/operations.md); those that concern a node process are read here.
+    """
 
     cluster: str
     name: str
@@ -40,6 +59,11 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     catalog_lock_file: str = ""
     access_keys: dict[str, str] = {}
     settings: dict[str, Any] = {}
+
+    @property
+    def peer_address(self) -> str:
+        """Where other nodes reach this one."""
+        return join_address(self.advertise, self.peer_port)
 
     def number(self, name: str, default: int) -> int:
         value = self.settings.get(name, default)
@@ -69,9 +93,14 @@ class NodeConfig(msgspec.Struct, kw_only=True):
         )
 
 
-def read_config(path: Path) -> NodeConfig:
+def read_config(path: Path, environment: Mapping[str, str]) -> NodeConfig:
     """Raises ConfigError, OSError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=NodeConfig)
+        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        fields |= {field: given for field, name in FROM_ENVIRONMENT.items() if (given := environment.get(name))}
+        for field in ("name", "zone"):
+            if not fields.get(field):
+                raise ConfigError(f"{path}: no `{field}`, and {FROM_ENVIRONMENT[field]} is not set")
+        return msgspec.convert(fields, NodeConfig)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{path}: {error}") from error

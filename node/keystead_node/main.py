@@ -1,81 +1,68 @@
 """The node process: opens its volume, recovers, joins its cluster and serves until it is told to stop.
 
-    keystead-node --config FILE
+    keystead-node --config FILE                        serve
+    keystead-node prestop [--config FILE] [--seconds]  have the node of this FILE hand over before it is stopped
+    keystead-node ask METHOD PATH [--config FILE]      one request to the admin port of the node of this FILE
 
-Exit codes: 0 stopped, 3 volume in use, 4 not writable, 5 data newer than the program, 6 port in use, 7 volume of
-another cluster, 8 disk failed, 9 identity renounced, 10 an
-invariant of the core broke. Each with one line on standard error.
+Exit codes of a node: 0 stopped, 2 bad configuration, 3 volume in use, 4 not writable, 5 data newer than the program,
+6 port in use, 7 volume of another cluster, 8 disk failed, 9 identity renounced, 10 an invariant of the core broke. Each
+with one line on standard error. `prestop` and `ask`: 0 done, 1 not.
 """
 
 import argparse
-import gc
-import resource
+import os
 import sys
 from pathlib import Path
 
-import uvloop
+from keystead_node.config import ConfigError, NodeConfig, read_config
 
-from keystead_node.config import (
-    EXIT_DISK_FAILED,
-    EXIT_IN_USE,
-    EXIT_NOT_WRITABLE,
-    EXIT_PORT_IN_USE,
-    EXIT_TOO_NEW,
-    EXIT_WRONG_CLUSTER,
-    ConfigError,
-    read_config,
-)
-from keystead_node.logs import configure_logs
-from keystead_node.process import NodeProcess, PortInUse
-from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
-
-FILES_WANTED = 65_536
+EXIT_BAD_CONFIG = 2
+CONFIG_IN_PODS = Path("/etc/keystead/node.json")
+PRESTOP_SECONDS = 25.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="keystead-node", description="One node of a Keystead cluster.")
-    parser.add_argument("--config", required=True, type=Path, help="the node's configuration file (JSON)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     if not __debug__:
         print("keystead-node: refuses to run under python -O: its invariants are asserts", file=sys.stderr)
-        return 2
-    configure_logs()
+        return EXIT_BAD_CONFIG
     try:
-        config = read_config(options.config)
+        config = read_config(options.config, os.environ)
         config.replication()
     except (ConfigError, OSError) as error:
         print(f"keystead-node: {error}", file=sys.stderr)
-        return 2
-    _raise_file_limit()
-    gc.set_threshold(50_000, 20, 100)
-    process = NodeProcess(config)
-    try:
-        return uvloop.run(process.run())
-    except VolumeInUse as error:
-        return _fail(error, EXIT_IN_USE)
-    except VolumeNotWritable as error:
-        return _fail(error, EXIT_NOT_WRITABLE)
-    except VolumeTooNew as error:
-        return _fail(error, EXIT_TOO_NEW)
-    except WrongCluster as error:
-        return _fail(error, EXIT_WRONG_CLUSTER)
-    except PortInUse as error:
-        return _fail(error, EXIT_PORT_IN_USE)
-    except DiskFailed as error:
-        return _fail(error, EXIT_DISK_FAILED)
+        return EXIT_BAD_CONFIG
+    return _run(options, config)
 
 
-def _raise_file_limit() -> None:
-    """A thousand open databases need more files than the usual soft limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+def _run(options: argparse.Namespace, config: NodeConfig) -> int:
+    # Imported here: half a second of imports is much for a program that a stopping pod waits for.
+    if options.command in (None, "serve"):
+        from keystead_node.serve import serve
+
+        return serve(config)
+    from keystead_node import ask
+
+    if options.command == "prestop":
+        return ask.prestop(config, options.seconds)
+    return ask.ask(config, options.method, options.path)
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"keystead-node: {error}", file=sys.stderr)
-    return code
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="keystead-node", description="One node of a Keystead cluster.")
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config", type=Path, default=argparse.SUPPRESS, help="the node's configuration file (JSON)", metavar="FILE"
+    )
+    parser.add_argument("--config", type=Path, default=CONFIG_IN_PODS, help="the node's configuration file (JSON)")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    commands.add_parser("serve", parents=[config], help="serve until told to stop (the default)")
+    prestop = commands.add_parser("prestop", parents=[config], help="hand over before the node is stopped")
+    prestop.add_argument("--seconds", type=float, default=PRESTOP_SECONDS, help="wait so long at most")
+    ask = commands.add_parser("ask", parents=[config], help="one request to the node's admin port")
+    ask.add_argument("method", choices=["GET", "POST"])
+    ask.add_argument("path", help="as /status; a body is read from standard input for POST")
+    return parser
 
 
 if __name__ == "__main__":

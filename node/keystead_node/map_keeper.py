@@ -23,13 +23,14 @@ from keystead_core.cluster_map import (
     Routes,
 )
 from keystead_core.hosting import Hosted, plan_hosting, plan_removed
-from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
-from keystead_core.replication.events import HostReplica, SetTarget
+from keystead_core.ids import CATALOG_PARTITION, Boot, NodeId, PartitionId
+from keystead_core.replication.events import HostReplica, Maintain, Resume, SetTarget
 from keystead_core.replication.membership import Membership
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.catalog_host import CatalogHost
 from keystead_node.durable_file import write_durably
 from keystead_node.shell import Shell
+from keystead_node.transport.addresses import AddressBook
 from keystead_node.transport.requests import OK, FollowMap, RequestFailed
 
 log = structlog.get_logger("map")
@@ -37,6 +38,7 @@ log = structlog.get_logger("map")
 FOLLOW_SECONDS = 10.0
 REPORT_PAUSE_SECONDS = 0.02
 SAVE_PAUSE_SECONDS = 0.5
+BOOT_NONCE_BITS = 16
 FATAL_REGISTRATION_ERRORS = ("NodeLeft", "BootTooOld", "WrongCluster")
 
 
@@ -53,10 +55,10 @@ class MapKeeper:
         catalog: CatalogHost,
         client: CatalogClient,
         data_dir: Path,
-        seeds: list[str],
         settings: ClusterSettings,
     ) -> None:
         self.routes = Routes()
+        self.addresses = AddressBook()
         self.settings = settings
         self.known = KnownCatalog()
         self.registered = False
@@ -66,13 +68,13 @@ class MapKeeper:
         self._client = client
         self._file = data_dir / "map"
         self._known_file = data_dir / "catalog-members"
-        self._seeds = seeds
         self._targets: dict[PartitionId, SetTarget] = {}
         self._reports: dict[PartitionId, GroupReport] = {}
         self._report_wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._save_due = False
+        self._state = ""
         self.on_renounced: Callable[[str], None] = lambda reason: None
         shell.on_mastership = self.on_mastership
 
@@ -97,6 +99,7 @@ class MapKeeper:
 
     def start(self) -> None:
         self._react_to_all()
+        self._follow_own_state()
         self._tasks = [asyncio.ensure_future(self._follow()), asyncio.ensure_future(self._report())]
 
     def form(self, members: list[tuple[ReplicaTarget, str]]) -> None:
@@ -147,6 +150,7 @@ class MapKeeper:
             self._react_to_all()
         else:
             self._react(list(delta.partitions), list(delta.removed_partitions))
+        self._follow_own_state()
         self._changed.set()
         self._changed = asyncio.Event()
         if not self._save_due:
@@ -195,6 +199,14 @@ class MapKeeper:
         for drop in plan_removed(self.map, hosted, removed):
             self._shell.post(drop)
 
+    def _follow_own_state(self) -> None:
+        """Maintenance that the catalog knows of outlives a restart; any other ends with the process."""
+        entry = self.map.nodes.get(self._shell.core.id)
+        state = entry.state if entry is not None else self._state or "active"
+        if state != self._state:
+            self._state = state
+            self._shell.post(Maintain() if state == "maintenance" else Resume())
+
     def _hosted(self, partition: PartitionId) -> Hosted | None:
         r = self._shell.core.replicas.get(partition)
         if r is None:
@@ -205,10 +217,12 @@ class MapKeeper:
         """Connects to every node of the map, or before there is one to whom we know of."""
         own = self._shell.core.id
         nodes = [n for n in self.map.nodes.values() if n.id != own and n.state != "left"]
-        addresses = [n.peer_address for n in nodes]
-        addresses += [address for node, address in self.known.members if node != own and node not in self.map.nodes]
-        if not self.map.nodes:
-            addresses += self._seeds
+        addresses = [self.addresses.of_entry(n) for n in nodes]
+        addresses += [
+            self.addresses.of_node(node, address)
+            for node, address in self.known.members
+            if node != own and node not in self.map.nodes
+        ]
         self._shell.peers.dial(list(dict.fromkeys(addresses)))
         entry = self.map.catalog()
         if entry is not None:
@@ -220,6 +234,24 @@ class MapKeeper:
                 self._remember(found)
         elif self.known.members:
             self._client.members = [node for node, _ in self.known.members]
+
+    def on_greeted(self, node: NodeId, boot: Boot, address: str) -> None:
+        """A node that speaks from a new address is dialled there."""
+        self.hear(node, boot >> BOOT_NONCE_BITS, address)
+
+    def hear(self, node: NodeId, boot: Boot, address: str) -> None:
+        if node != self._shell.core.id and self.addresses.hear(node, boot, address):
+            self._dial()
+
+    def missing_nodes(self) -> list[NodeId]:
+        """Nodes of the map to which no connection leads."""
+        links, own = self._shell.peers.links, self._shell.core.id
+        return [n.id for n in self.map.nodes.values() if n.id != own and n.id not in links and n.state != "left"]
+
+    def where_are(self, nodes: list[NodeId]) -> list[tuple[NodeId, Boot, str]]:
+        """The last address known of each, with its boot."""
+        found = [self.addresses.last(node, self.map.nodes.get(node)) for node in nodes]
+        return [(node, *last) for node, last in zip(nodes, found, strict=True) if last is not None]
 
     def _remember(self, members: list[tuple[NodeId, str]]) -> None:
         self.known = KnownCatalog(members)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from keystead_core.cluster_map import ClusterSettings, NodeEntry
@@ -24,9 +25,10 @@ from keystead_node.clock import boottime_us
 from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, NodeConfig
 from keystead_node.copies import Copies
 from keystead_node.errors import WriteOutcomeUnknown
+from keystead_node.find_peers import PeerFinder
 from keystead_node.log_writer import LogWriter
 from keystead_node.logs import add_cause
-from keystead_node.map_keeper import MapKeeper
+from keystead_node.map_keeper import BOOT_NONCE_BITS, MapKeeper
 from keystead_node.metrics import STALL_SECONDS, Metrics
 from keystead_node.partition_store import PartitionStores
 from keystead_node.router import Router
@@ -35,6 +37,7 @@ from keystead_node.shell import Shell
 from keystead_node.status import node_status
 from keystead_node.storage.disk import DiskFailed
 from keystead_node.transport import requests as rq
+from keystead_node.transport.addresses import join_address
 from keystead_node.transport.codec import Hello
 from keystead_node.transport.peers import Peers
 
@@ -82,14 +85,14 @@ class NodeProcess:
         config = self.config
         self.volume = volume
         nonce = int.from_bytes(os.urandom(2))
-        boot = volume.boot << 16 | nonce
+        boot = volume.boot << BOOT_NONCE_BITS | nonce
         seed = int.from_bytes(os.urandom(8))
         self.core = Node(config.replication(), volume.node, boot, volume.replicas, boottime_us(), seed)
         self.metrics = Metrics()
         self.stores = PartitionStores(Path(config.data_dir), volume.row_stores)
         self.log_bytes_max = config.number("log_memory_mb", 64) * MEGABYTE
         self.stores.cold_bytes_max = config.number("cold_log_mb", 64) * MEGABYTE
-        hello = Hello(config.cluster, volume.node, boot)
+        hello = Hello(config.cluster, volume.node, boot, address=config.peer_address)
         self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost)
         self.shell = Shell(self.core, self.peers, self.stores)
         self.writer = LogWriter(volume.hot_log, volume.disk, self._on_synced, self._on_log_full, self._on_disk_failed)
@@ -98,9 +101,9 @@ class NodeProcess:
         self.stores.interpreters[CATALOG_PARTITION] = self.catalog
         self.client = CatalogClient(self.shell, config.catalog_lock_file)
         self.shell.take_lock = self.client.take_lock
-        self.keeper = MapKeeper(
-            self.shell, self.catalog, self.client, Path(config.data_dir), config.seeds, self._cluster_settings()
-        )
+        self.keeper = MapKeeper(self.shell, self.catalog, self.client, Path(config.data_dir), self._cluster_settings())
+        self.peers.on_greeted = self.keeper.on_greeted
+        self.finder = PeerFinder(self.peers, self.keeper, config.seeds, config.peer_address)
         self.keeper.may_found = not volume.may_have_lost_replicas
         self.shell.on_renounced = self.keeper.on_renounced = self._renounce
         self.rows = LocalRows(self.shell)
@@ -153,6 +156,7 @@ class NodeProcess:
         entry = self._node_entry()
         self._tasks = [
             asyncio.ensure_future(self.keeper.register(entry, self.config.cluster)),
+            asyncio.ensure_future(self.finder.run()),
             asyncio.ensure_future(self._keep_house()),
             asyncio.ensure_future(self.stores.open_all()),
         ]
@@ -167,9 +171,9 @@ class NodeProcess:
             zone=config.zone,
             host=config.host,
             disk=config.disk,
-            api_address=f"{config.advertise}:{config.api_port}",
-            peer_address=f"{config.advertise}:{config.peer_port}",
-            admin_address=f"{config.advertise}:{config.admin_port}",
+            api_address=join_address(config.advertise, config.api_port),
+            peer_address=config.peer_address,
+            admin_address=join_address(config.advertise, config.admin_port),
             boot=self.volume.boot,
             state="active",
         )
@@ -217,6 +221,8 @@ class NodeProcess:
                 if CATALOG_PARTITION not in self.core.replicas:
                     return rq.Answer(rq.REFUSED, reason="no replica of the catalog here")
                 return rq.Answer(rq.OK, value=await self.keeper.answer_follow(request))
+            case rq.WhereAre():
+                return rq.Answer(rq.OK, value=msgspec.msgpack.encode(self.keeper.where_are(request.nodes)))
             case rq.CopyBegin() | rq.CopyChunk() | rq.CopyEnd():
                 return await self.copies.receive(sender, request)
             case _:

@@ -6,9 +6,10 @@ from typing import Annotated, Final
 import typer
 
 from keystead_cli.terminal import DATA_DEFAULT, DataOption, OpenCluster, fail, open_cluster, run
-from keystead_core.catalog.commands import DeleteTable
+from keystead_core.catalog.commands import DeleteTable, SetNodeState
 from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
 from keystead_operator.cluster_view import ClusterView
+from keystead_operator.local.cluster_file import Place
 from keystead_operator.local.inspect import gather_view, read_report
 from keystead_operator.local.objects import ObjectStore
 from keystead_operator.local.setup import supervisor_runs
@@ -84,8 +85,8 @@ async def _delete_from_catalog(opened: OpenCluster, name: str) -> None:
 def maintain(
     node: Annotated[str, typer.Argument(help="Name or id of the node.")], data: DataOption = DATA_DEFAULT
 ) -> None:
-    """Take a node out: its masterships are handed over, and its replicas count in no quorum."""
-    run(_order(open_cluster(data), node, "/maintain", "is in maintenance"))
+    """Take a node out: its masterships are handed over, and its replicas count in no quorum, also after a restart."""
+    run(_maintain(open_cluster(data), node))
 
 
 @node_app.command("resume")
@@ -93,11 +94,26 @@ def resume(
     node: Annotated[str, typer.Argument(help="Name or id of the node.")], data: DataOption = DATA_DEFAULT
 ) -> None:
     """Take a node in again, once its replicas are level."""
-    run(_order(open_cluster(data), node, "/resume", "takes part again"))
+    run(_resume(open_cluster(data), node))
 
 
-async def _order(opened: OpenCluster, node: str, path: str, done: str) -> None:
+async def _maintain(opened: OpenCluster, node: str) -> None:
     client = AdminClient()
+    place = await _place_of(opened, client, node)
+    await _order(client, place, "/maintain")
+    await _record(client, place, "maintenance")
+    typer.echo(f"{place.name} is in maintenance")
+
+
+async def _resume(opened: OpenCluster, node: str) -> None:
+    client = AdminClient()
+    place = await _place_of(opened, client, node)
+    await _record(client, place, "active")
+    await _order(client, place, "/resume")
+    typer.echo(f"{place.name} takes part again")
+
+
+async def _place_of(opened: OpenCluster, client: AdminClient, node: str) -> Place:
     place = opened.cluster.place(node)
     if place is None:
         view = await gather_view(opened.data, opened.cluster, client)
@@ -105,13 +121,25 @@ async def _order(opened: OpenCluster, node: str, path: str, done: str) -> None:
     if place is None:
         names = ", ".join(one.name for one in opened.cluster.places)
         fail(f'node "{node}" not found: there are {names}')
+    return place
+
+
+async def _order(client: AdminClient, place: Place, path: str) -> None:
     try:
         await client.post(admin_address(place), path)
     except Refused as problem:
         fail(f"{place.name} refuses: {problem}")
     except NodeUnreachable as problem:
         fail(f"{place.name} does not answer: {problem}")
-    typer.echo(f"{place.name} {done}")
+
+
+async def _record(client: AdminClient, place: Place, state: str) -> None:
+    """In the catalog, so that a restart of the node does not forget it."""
+    try:
+        status = await client.status(admin_address(place))
+        await client.command(admin_address(place), command_json(SetNodeState(node=status.node.id, state=state)))
+    except (Refused, NodeUnreachable) as problem:
+        typer.echo(f"warning: the catalog did not note it, a restart of {place.name} forgets it: {problem}", err=True)
 
 
 def _name_of_id(view: ClusterView, node_id: str) -> str:

@@ -153,6 +153,9 @@ class FakeNode:
                     return {"ok": True, "reply": msgspec.to_builtins(CatalogReply(fence=shared.fence))}
                 case "UpdateSettings":
                     shared.map.settings = msgspec.convert(body["settings"], ClusterSettings)
+                case "SetNodeState":
+                    old = shared.map.nodes[body["node"]]
+                    shared.map.nodes[body["node"]] = msgspec.structs.replace(old, state=body["state"])
                 case "NodeLeft":
                     old = shared.map.nodes[body["node"]]
                     shared.map.nodes[body["node"]] = msgspec.structs.replace(old, state="left")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from keystead_node.main import main
 from keystead_node.storage.faults import ENVIRONMENT
-from keystead_node.transport.peers import Peers
+from keystead_node.transport.peers import Connection, Peers
 
 
 def run(arguments: list[str]) -> int:
@@ -37,12 +37,12 @@ def _dial_through(links: str, name: str) -> None:
             control.sendall(f"{name} {address.rpartition(':')[2]}\n".encode())
             return f"{host}:{int(control.makefile().readline())}"
 
-    dial = Peers.dial
+    connect = Peers.connect
 
-    def dial_the_proxies(peers: Peers, addresses: list[str]) -> None:
-        dial(peers, [way_to(address) for address in addresses])
+    async def connect_to_the_proxy(peers: Peers, address: str, from_seed: bool = False) -> Connection | None:
+        return await connect(peers, way_to(address), from_seed)
 
-    Peers.dial = dial_the_proxies  # type: ignore[assignment,method-assign]
+    Peers.connect = connect_to_the_proxy  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

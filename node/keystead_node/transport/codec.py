@@ -26,12 +26,16 @@ _ID: Final = struct.Struct("<I")
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
-    """Who speaks. Connections between clusters, or of versions that do not know each other's frames, are refused."""
+    """Who speaks. Connections between clusters, or of versions that do not know each other's frames, are refused.
+
+    `address`: where the speaker listens to peers in this boot, host:port; "" in versions that did not say it.
+    """
 
     cluster: str
     node: str
     boot: int
     protocol: int = 1
+    address: str = ""
 
 
 class FrameError(ValueError):

@@ -1,7 +1,8 @@
 """Connections to the other nodes: one dialled to each, one accepted from each.
 
 What this node says goes over the connection that it dialled, answers come back on it. A connection that breaks is
-dialled again; requests that were under way fail, and the core is told that the peer was lost.
+dialled again; requests that were under way fail, and the core is told that the peer was lost. Of two connections that
+were dialled to one boot of a node the older one stays, unless it came from a seed.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import structlog
 from keystead_core.ids import Boot, NodeId
 from keystead_core.replication.messages import Message
 from keystead_node.transport import codec
+from keystead_node.transport.addresses import AddressError, split_address
 from keystead_node.transport.requests import REFUSED, Answer, Request, RequestFailed
 
 DIAL_SECONDS_MIN = 0.05
@@ -30,9 +32,11 @@ OnRequest = Callable[[NodeId, Request], Awaitable[Answer]]
 class Connection(asyncio.Protocol):
     """One TCP connection, dialled or accepted. Output is gathered and written once per turn of the event loop."""
 
-    def __init__(self, peers: "Peers", dialled: bool) -> None:
+    def __init__(self, peers: "Peers", dialled: bool, from_seed: bool = False) -> None:
         self._peers = peers
         self._dialled = dialled
+        self.from_seed = from_seed
+        self.was_link = False
         self._reader = codec.FrameReader()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -87,6 +91,7 @@ class Connection(asyncio.Protocol):
             return
         self.node, self.boot = NodeId(hello.node), hello.boot
         self._peers.greeted(self, self._dialled)
+        self._peers.on_greeted(self.node, self.boot, hello.address)
 
     async def _answer(self, number: int, request: Request) -> None:
         try:
@@ -150,6 +155,7 @@ class Peers:
         self.on_message = on_message
         self.on_request = on_request
         self.serve_now: ServeNow = lambda request, respond: False
+        self.on_greeted: Callable[[NodeId, Boot, str], None] = lambda node, boot, address: None
         self.tasks: set[asyncio.Future[None]] = set()
         self.links: dict[NodeId, Connection] = {}
         self.messages_sent = 0
@@ -174,24 +180,33 @@ class Peers:
         for address in [a for a in self._dialers if a not in addresses]:
             self._dialers.pop(address).cancel()
 
+    def dialled(self) -> list[str]:
+        """The addresses to which connections are kept."""
+        return list(self._dialers)
+
+    async def connect(self, address: str, from_seed: bool = False) -> Connection | None:
+        """Dials once. None: nobody answers there."""
+        try:
+            host, port = split_address(address)
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self, dialled=True, from_seed=from_seed), host, port
+                )
+        except (OSError, TimeoutError, AddressError):
+            return None
+        return connection
+
     async def _keep_dialling(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
         pause = DIAL_SECONDS_MIN
         while True:
-            connection = None
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                    _, connection = await asyncio.get_running_loop().create_connection(
-                        lambda: Connection(self, dialled=True), host, int(port)
-                    )
-                await asyncio.shield(connection.closed)
-                if connection.node:
-                    pause = DIAL_SECONDS_MIN
-            except (OSError, TimeoutError):
-                pass
-            finally:
-                if connection is not None:
+            connection = await self.connect(address)
+            if connection is not None:
+                try:
+                    await asyncio.shield(connection.closed)
+                finally:
                     connection.close()
+                if connection.was_link:
+                    pause = DIAL_SECONDS_MIN
             await asyncio.sleep(pause)
             pause = min(pause * 2, DIAL_SECONDS_MAX)
 
@@ -200,11 +215,16 @@ class Peers:
             self._accepted.add(connection)
             return
         if connection.node == self.hello.node:
+            connection.close()
             return
         old = self.links.get(connection.node)
-        self.links[connection.node] = connection
         if old is not None and old is not connection:
+            if old.boot >= connection.boot and connection.from_seed >= old.from_seed:
+                connection.close()
+                return
             old.close()
+        self.links[connection.node] = connection
+        connection.was_link = True
         self.known.set()
 
     def lost(self, connection: Connection, dialled: bool) -> None:
@@ -216,6 +236,8 @@ class Peers:
             if self.links.get(node) is not connection:
                 return
             del self.links[node]
+        elif any(one.node == node and one.boot == connection.boot for one in self._accepted):
+            return
         self._on_lost(node)
 
     def send(self, to: NodeId, message: Message) -> None:

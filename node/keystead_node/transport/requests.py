@@ -2,7 +2,7 @@
 
 import msgspec
 
-from keystead_core.ids import PartitionId, ReplicaId
+from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 
 
@@ -79,7 +79,15 @@ class TableSizes(msgspec.Struct, frozen=True, array_like=True, tag=9):
     partitions: list[PartitionId]
 
 
-Request = WriteRow | ReadRow | ScanRows | RunCommand | FollowMap | CopyBegin | CopyChunk | CopyEnd | TableSizes
+class WhereAre(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Where were these nodes last heard? The answer's value is msgpack: [(node, the volume's boot, host:port)]."""
+
+    nodes: list[NodeId]
+
+
+Request = (
+    WriteRow | ReadRow | ScanRows | RunCommand | FollowMap | CopyBegin | CopyChunk | CopyEnd | TableSizes | WhereAre
+)
 
 OK = 0
 NOT_MASTER = 1

@@ -1,0 +1,66 @@
+"""Requests of a program on the node's own machine to the node's admin port: `ask`, and what runs before a pod stops.
+
+`prestop` takes the node into maintenance: its masterships are handed over, and its replicas count in no quorum any
+more. Where too few others would be left, it asks again until they are there or its time is over; the node's own end
+hands over whatever was not. Maintenance by `prestop` ends with the node's next start.
+"""
+
+import http.client
+import sys
+import time
+from typing import Any, Final
+
+import msgspec
+
+from keystead_node.config import NodeConfig
+
+PAUSE_SECONDS: Final = 0.2
+ASK_SECONDS_MAX: Final = 30.0
+MAINTAIN_PATH: Final = "/maintain"
+
+
+def ask(config: NodeConfig, method: str, path: str) -> int:
+    """Prints the answer's body; 0 where its status is 2xx."""
+    body = sys.stdin.buffer.read() if method == "POST" and not sys.stdin.isatty() else b""
+    try:
+        status, answer = exchange(config, method, path, body, ASK_SECONDS_MAX)
+    except (OSError, http.client.HTTPException) as problem:
+        return _fail(f"the node does not answer: {problem or type(problem).__name__}")
+    sys.stdout.buffer.write(answer)
+    return 0 if 200 <= status < 300 else 1
+
+
+def prestop(config: NodeConfig, seconds_max: float) -> int:
+    """0 once the node is in maintenance, 1 if it was not in time."""
+    deadline = time.monotonic() + seconds_max
+    reason = "no answer"
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            _, answer = exchange(config, "POST", MAINTAIN_PATH, b"", left)
+            said: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
+        except ConnectionRefusedError:
+            return 0  # no node runs, and nothing is to be handed over
+        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as problem:
+            reason = str(problem) or type(problem).__name__
+        else:
+            if said.get("ok"):
+                return 0
+            reason = str(said.get("reason") or said.get("error"))
+        time.sleep(PAUSE_SECONDS)
+    return _fail(f"not handed over in {seconds_max:g} s: {reason}")
+
+
+def exchange(config: NodeConfig, method: str, path: str, body: bytes, seconds_max: float) -> tuple[int, bytes]:
+    """(status, body). Raises OSError, http.client.HTTPException."""
+    connection = http.client.HTTPConnection(config.bind, config.admin_port, timeout=seconds_max)
+    try:
+        connection.request(method, path, body or None, {"Connection": "close"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _fail(message: str) -> int:
+    print(f"keystead-node: {message}", file=sys.stderr)
+    return 1

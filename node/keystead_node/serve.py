@@ -1,0 +1,57 @@
+"""Runs the node process: its limits, its event loop, and what its end is called."""
+
+import gc
+import resource
+import sys
+
+import uvloop
+
+from keystead_node.config import (
+    EXIT_DISK_FAILED,
+    EXIT_IN_USE,
+    EXIT_NOT_WRITABLE,
+    EXIT_PORT_IN_USE,
+    EXIT_TOO_NEW,
+    EXIT_WRONG_CLUSTER,
+    NodeConfig,
+)
+from keystead_node.logs import configure_logs
+from keystead_node.process import NodeProcess, PortInUse
+from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
+
+FILES_WANTED = 65_536
+
+
+def serve(config: NodeConfig) -> int:
+    """Runs the node to its end; the exit code. One line on standard error says why it is not 0."""
+    configure_logs()
+    _raise_file_limit()
+    gc.set_threshold(50_000, 20, 100)
+    process = NodeProcess(config)
+    try:
+        return uvloop.run(process.run())
+    except VolumeInUse as error:
+        return _fail(error, EXIT_IN_USE)
+    except VolumeNotWritable as error:
+        return _fail(error, EXIT_NOT_WRITABLE)
+    except VolumeTooNew as error:
+        return _fail(error, EXIT_TOO_NEW)
+    except WrongCluster as error:
+        return _fail(error, EXIT_WRONG_CLUSTER)
+    except PortInUse as error:
+        return _fail(error, EXIT_PORT_IN_USE)
+    except DiskFailed as error:
+        return _fail(error, EXIT_DISK_FAILED)
+
+
+def _raise_file_limit() -> None:
+    """A thousand open databases need more files than the usual soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"keystead-node: {error}", file=sys.stderr)
+    return code
