@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 import yaml
 
+from keystead_operator.spec.cel import holds
 from keystead_operator.spec.generate import definitions, rendered_files
 
-CRDS = Path(__file__).parents[2] / "crds"
+REPOSITORY = Path(__file__).parents[2]
+DIRECTORIES = [REPOSITORY / "crds", REPOSITORY / "charts" / "keystead" / "files" / "crds"]
 KINDS = {crd["spec"]["names"]["kind"]: crd for crd in definitions()}
 
 
-def test_files_in_crds_are_those_that_the_schemas_render() -> None:
-    written = {path.name: path.read_text() for path in CRDS.glob("*.yaml")}
+@pytest.mark.parametrize("directory", DIRECTORIES, ids=["crds", "chart"])
+def test_files_in_crds_are_those_that_the_schemas_render(directory: Path) -> None:
+    written = {path.name: path.read_text() for path in directory.glob("*.yaml")}
     assert written == rendered_files(), "run `python -m keystead_operator.spec generate`"
 
 
@@ -68,3 +71,14 @@ def test_scale_subresource_turns_the_number_of_nodes() -> None:
     scale = KINDS["StorageCluster"]["spec"]["versions"][0]["subresources"]["scale"]
     assert scale["specReplicasPath"] == ".spec.nodes"
     assert scale["statusReplicasPath"] == ".status.nodes"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_default_keeps_the_rules_before_the_defaults_inside_of_it_are_filled_in(kind: str) -> None:
+    root = KINDS[kind]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for path, schema in _schemas(root):
+        if "default" not in schema:
+            continue
+        for described in schema.get("x-kubernetes-validations", []):
+            value = schema["default"]
+            assert holds(described["rule"], value, value), f"{path}: {described['message']}"
