@@ -21,6 +21,7 @@ def _throughput(name: str) -> Case:
 
 CASES: dict[str, Case] = {
     "etcd": _throughput("etcd"),
+    "etcd-spread": _throughput("etcd-spread"),
     "dynalite": _throughput("dynalite"),
     "dynamodb-local": _throughput("dynamodb-local"),
     "failover": lambda quick: gaps.failover(3 if quick else 20),

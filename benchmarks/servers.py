@@ -218,12 +218,16 @@ class DynamoDBLocal(_Processes):
 
 
 class Keystead:
-    """Three nodes as `keystead up` starts them, in three zones, fdatasync on; the clients spread over the nodes."""
+    """Three nodes as `keystead up` starts them, in three zones, fdatasync on.
 
-    name = "Keystead 3 nodes"
+    `spread`: clients use all nodes, else the one that masters the table's first partition when `start` returns.
+    """
+
     protocol = "dynamodb"
 
-    def __init__(self, partitions: int = 1, **settings: Any) -> None:
+    def __init__(self, partitions: int = 1, spread: bool = True, **settings: Any) -> None:
+        self.name = "Keystead 3 nodes" + (" (spread)" if spread else "")
+        self.spread = spread
         self.directory = Path(tempfile.mkdtemp(prefix="bench-keystead-", dir=_scratch()))
         self.cluster = Cluster(self.directory, settings={"hot_log_mb": 256, **settings}, node_command=None)
         self.partitions = partitions
@@ -231,10 +235,11 @@ class Keystead:
 
     def start(self) -> None:
         self.cluster.up()
-        self.addresses = [endpoint.removeprefix("http://") for endpoint in self.cluster.endpoints()]
         self.cluster.create_table(TABLE, partitions=self.partitions)
         level = lambda: self.cluster.all_level(TABLE)  # noqa: E731
         self.cluster.wait_until("all replicas are level", level, 300)
+        endpoints = self.cluster.endpoints() if self.spread else [self.cluster.endpoint(self.cluster.masters(TABLE)[0])]
+        self.addresses = [endpoint.removeprefix("http://") for endpoint in endpoints]
 
     def processes(self) -> list[psutil.Process]:
         """The node processes, in the order of the nodes' names."""

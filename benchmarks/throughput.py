@@ -1,6 +1,7 @@
 """Puts and consistent gets against a rival: both servers up, rounds in turn, the median of the rounds' ratios."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -15,15 +16,17 @@ Mode = Literal["put", "get"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """A rival and the ratios to reach, (must, aim), for puts and gets."""
+    """A rival and the ratios to reach, (must, aim), for puts and gets. `spread`: see Keystead."""
 
     rival: Callable[[], Server]
     put: tuple[float, float]
     get: tuple[float, float]
+    spread: bool = False
 
 
 COMPARISONS = {
     "etcd": Comparison(Etcd, (1.0, 2.0), (1.0, 2.0)),
+    "etcd-spread": Comparison(partial(Etcd, spread=True), (1.0, 2.0), (1.0, 2.0), spread=True),
     "dynalite": Comparison(Dynalite, (0.5, 1.0), (0.5, 1.0)),
     "dynamodb-local": Comparison(DynamoDBLocal, (5.0, 15.0), (0.7, 1.0)),
 }
@@ -32,7 +35,7 @@ COMPARISONS = {
 def compare(name: str, rounds: int, seconds: float) -> list[Row]:
     """Rows for puts and gets at 32 and 128 connections. Raises if a server refuses requests."""
     comparison = COMPARISONS[name]
-    ours, theirs = Keystead(), comparison.rival()
+    ours, theirs = Keystead(spread=comparison.spread), comparison.rival()
     try:
         for server in (ours, theirs):
             server.start()

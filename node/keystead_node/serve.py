@@ -20,12 +20,15 @@ from keystead_node.process import NodeProcess, PortInUse
 from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
 
 FILES_WANTED = 65_536
+SWITCH_SECONDS = 0.0005
 
 
 def serve(config: NodeConfig) -> int:
     """Runs the node to its end; the exit code. One line on standard error says why it is not 0."""
     configure_logs()
     _raise_file_limit()
+    # The log writer's thread wants the interpreter back as soon as its sync is done: every write waits for it.
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(50_000, 20, 100)
     process = NodeProcess(config)
     try:

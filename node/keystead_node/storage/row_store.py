@@ -43,9 +43,9 @@ class RowBudget(msgspec.Struct, frozen=True):
 
     cache_bytes: int = 128 << 20
     write_buffers_bytes: int = 64 << 20
-    write_buffer_bytes: int = 4 << 20
+    write_buffer_bytes: int = 8 << 20
     arena_block_bytes: int = 64 << 10
-    lag_bytes: int = 2 << 20
+    lag_bytes: int = 8 << 20
     lag_seconds: float = 10.0
     background_jobs: int = 2
     max_databases: int = 1024
