@@ -73,7 +73,7 @@ def test_rows_are_durable_up_to_the_flush(stores: RowStores, tmp_path: Path) -> 
 
 def test_only_databases_that_lag_are_flushed(stores: RowStores) -> None:
     lagging, fresh = stores.open(P1), stores.open(P2)
-    lagging.apply([(b"a", bytes(3 << 20))], 5)
+    lagging.apply([(b"a", bytes(RowBudget().lag_bytes))], 5)
     fresh.apply([(b"a", b"1")], 6)
     stores.flush_lagging(8)
     assert (lagging.durable_applied, fresh.durable_applied) == (5, 0)
@@ -109,7 +109,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from keystead_core.ids import PartitionId
-from keystead_node.storage.row_store import RowBudget, RowStores
+from keystead_node.storage.row_store import RowBudget, RowBudget, RowStores
 budget = RowBudget(write_buffers_bytes=1 << 20, write_buffer_bytes=64 << 10)
 rows = RowStores(Path(sys.argv[1]), budget).open(PartitionId(1))
 lsn = rows.applied_lsn
