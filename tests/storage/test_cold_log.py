@@ -56,6 +56,27 @@ def test_a_segment_that_does_not_follow_is_refused(log: ColdLog, tmp_path: Path)
     assert len(list((tmp_path / "cold").iterdir())) == 3
 
 
+class Forgetful(DirectoryStore):
+    """A disk that gives back another byte than it was given, at one place of every file."""
+
+    def read_temporary(self, name: str) -> bytes:
+        data = bytearray(super().read_temporary(name))
+        data[self.at] ^= 1
+        return bytes(data)
+
+    at = 0
+
+
+@pytest.mark.parametrize("at", [0, 9, 4000, -100, -60, -20, -1])
+def test_a_segment_that_is_read_back_otherwise_is_not_sealed(at: int, tmp_path: Path) -> None:
+    store = Forgetful(tmp_path / "cold", FileIo())
+    store.at = at
+    log = ColdLog(store, P1)
+    with pytest.raises(ColdError):
+        log.seal(RECORDS)
+    assert log.segments == []
+
+
 def test_a_half_written_segment_is_not_visible_and_is_cleared_away(log: ColdLog, tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "cold", FileIo())
     name = log.segments[0].file.replace("0030-", "0099-")

@@ -128,7 +128,7 @@ class ColdLog:
         if self._segments:
             if records[0].lsn != self.end.lsn + 1:
                 raise ColdError(f"LSN {records[0].lsn} does not follow the cold log's end {self.end.lsn}")
-            check_chain(records, self.end.hash)
+            check_chain(records[:1], self.end.hash)
         name = self._write(records)
         self._segments = [*self._segments, name]
         return name
@@ -210,7 +210,7 @@ class ColdLog:
     def _write(self, records: Sequence[Record]) -> SegmentName:
         name = self._name_of(records)
         self._store.write_temporary(name.file, encode_segment(records))
-        reader_of(self._store.read_temporary(name.file)).verify()
+        reader_of(self._store.read_temporary(name.file)).verify_holds(records)
         self._store.publish(name.file)
         return name
 

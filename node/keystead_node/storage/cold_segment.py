@@ -31,7 +31,8 @@ _FOOTER: Final = struct.Struct("<QQQQQQQII8s")
 _CRC_AT: Final = _FOOTER.size - 12
 _UNPACKED_MAX: Final = BLOCK_TARGET_BYTES + BODY_BYTES_MAX + HEADER_BYTES
 _crc = google_crc32c.value
-LEVEL: Final = 3
+LEVEL: Final = -1
+"""Compression takes the processor from writes, and the cold log is short-lived: fast before small."""
 
 
 class ColdError(ValueError):
@@ -146,8 +147,29 @@ class SegmentReader:
         if (hash_, records[-1].epoch) != (self.footer.last_hash, self.footer.last_epoch):
             raise ColdError("a segment does not end where its footer says")
 
-    def _block(self, number: int) -> list[Record]:
-        first_lsn, offset, packed_bytes, unpacked_bytes, crc = self._index[number]
+    def verify_holds(self, records: Sequence[Record]) -> None:
+        """Reads all of it and compares it byte by byte with the chain that it was made of. Raises ColdError."""
+        if self._read(0, len(MAGIC)) != MAGIC:
+            raise ColdError("a segment begins wrongly")
+        parts = [self._unpacked(number) for number in range(len(self._index))]
+        if b"".join(parts) != b"".join([record.raw for record in records]):
+            raise ColdError("a segment holds other bytes than were written")
+        first, last = records[0], records[-1]
+        expected = SegmentFooter(
+            first.partition,
+            first.lsn,
+            last.lsn,
+            first.prev_hash,
+            last.epoch,
+            last.hash,
+            self.footer.index_offset,
+            len(parts),
+        )
+        if self.footer != expected:
+            raise ColdError("the footer of a segment is not what was written")
+
+    def _unpacked(self, number: int) -> bytes:
+        _, offset, packed_bytes, unpacked_bytes, crc = self._index[number]
         if offset + packed_bytes > self.footer.index_offset or unpacked_bytes > _UNPACKED_MAX:
             raise ColdError(f"block {number} of a segment is not where the index says")
         packed = self._read(offset, packed_bytes)
@@ -156,8 +178,16 @@ class SegmentReader:
         try:
             if zstandard.frame_content_size(packed) != unpacked_bytes:
                 raise ColdError(f"block {number} of a segment has another length than the index says")
-            records = decode_records(zstandard.ZstdDecompressor().decompress(packed, max_output_size=unpacked_bytes))
-        except (zstandard.ZstdError, RecordError) as error:
+            unpacked: bytes = zstandard.ZstdDecompressor().decompress(packed, max_output_size=unpacked_bytes)
+            return unpacked
+        except zstandard.ZstdError as error:
+            raise ColdError(f"block {number} of a segment does not decode: {error}") from error
+
+    def _block(self, number: int) -> list[Record]:
+        first_lsn = self._first_lsns[number]
+        try:
+            records = decode_records(self._unpacked(number))
+        except RecordError as error:
             raise ColdError(f"block {number} of a segment does not decode: {error}") from error
         end = self._first_lsns[number + 1] if number + 1 < len(self._index) else self.footer.last_lsn + 1
         if not records or records[0].lsn != first_lsn or records[-1].lsn != end - 1:
