@@ -9,6 +9,7 @@ import yaml
 
 CHART = Path(__file__).parents[2] / "charts" / "keystead"
 KUBERNETES = "1.34"
+pytestmark = pytest.mark.chart
 
 
 def _helm(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 import random
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -28,13 +29,15 @@ HEADERS = {
 }
 REQUEST_SECONDS_MAX = 1.0
 """Short, so that a client which asked a frozen node soon asks another: the gaps measured are the cluster's."""
+CONNECT_SECONDS_MAX = 0.4
 _runs = itertools.count(1)
 
 
 class Load:
     """`with Load(endpoints, "table") as load: ...` runs clients meanwhile; `load.history` is what they saw.
 
-    `pause_ms`: what a client waits after each request, on average.
+    `pause_ms`: what a client waits after each request, on average. `name`: of the run, part of its keys and values; no
+    two runs on a table may share one. `trust`: whom to believe where endpoints are https.
     """
 
     def __init__(
@@ -47,11 +50,14 @@ class Load:
         pause_ms: float = 5.0,
         deletes: bool = True,
         value_bytes: int = 100,
+        name: str = "",
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.endpoints = list(endpoints)
         self.table = table
-        self.run = next(_runs)
-        self.keys = [f"run{self.run}-key{number}" for number in range(keys)]
+        self.run = name or f"run{next(_runs)}"
+        self.keys = [f"{self.run}-key{number}" for number in range(keys)]
+        self.trust = trust
         self.history: list[Operation] = []
         self.errors: defaultdict[str, int] = defaultdict(int)
         self._writers, self._readers, self._pause_ms, self._deletes = writers, readers, pause_ms, deletes
@@ -76,10 +82,12 @@ class Load:
             raise self.crash
 
     async def _all_clients(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX, sock_connect=CONNECT_SECONDS_MAX)
+        # A name is looked up once: what is measured is the store, not the name service.
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=None)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session,
+                aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
                 asyncio.TaskGroup() as group,
             ):
                 for key, number in itertools.product(self.keys, range(self._writers)):
@@ -149,12 +157,12 @@ class Load:
         """What is known of the request's effect, and the answer. Status 400 promises that nothing was done."""
         headers = {**HEADERS, "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         try:
-            async with session.post(endpoint, data=json.dumps(body), headers=headers) as answer:
+            async with session.post(endpoint, data=json.dumps(body), headers=headers, ssl=self.trust or True) as answer:
                 found: dict[str, Any] = json.loads(await answer.read())
                 status = answer.status
                 if status == 200:
                     return "ok", found
-        except aiohttp.ClientConnectorError:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             self.errors["not connected"] += 1
             return "failed", {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as problem:
