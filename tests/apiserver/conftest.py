@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.apiserver.control_plane import REPOSITORY, ControlPlane
+from tests.apiserver.kubelet.faults import Faults, running_kubelet
 from tests.apiserver.rest import Api, wait_until
 
 _numbers = itertools.count(1)
@@ -57,3 +58,10 @@ def namespace(api: Api, request: pytest.FixtureRequest) -> Iterator[str]:
     yield name
     if api.find("Namespace", "", name) is not None:
         api.delete("Namespace", "", name)
+
+
+@pytest.fixture(scope="session")
+def kubelet(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """Six worker nodes in three zones that run pods as processes of this machine."""
+    with running_kubelet(admin_of(control_plane), tmp_path_factory.mktemp("kubelet")) as found:
+        yield found
