@@ -1,4 +1,4 @@
-"""A control plane with the CustomResourceDefinitions and the test kubelet, for developing: ends with its standard input.
+"""A control plane with the CustomResourceDefinitions and the test kubelet, to develop with: ends with its input.
 
     python -m tests.apiserver [DIRECTORY]
 
