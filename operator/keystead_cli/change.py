@@ -8,12 +8,13 @@ import typer
 from keystead_cli.terminal import DATA_DEFAULT, DataOption, OpenCluster, fail, open_cluster, run
 from keystead_core.catalog.commands import DeleteTable, SetNodeState
 from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
+from keystead_operator.catalog_access import command_json
 from keystead_operator.cluster_view import ClusterView
 from keystead_operator.local.cluster_file import Place
 from keystead_operator.local.inspect import gather_view, read_report
 from keystead_operator.local.objects import ObjectStore
 from keystead_operator.local.setup import supervisor_runs
-from keystead_operator.local.substrate import admin_address, command_json
+from keystead_operator.local.substrate import admin_address
 
 POLL_SECONDS: Final = 0.2
 delete_app = typer.Typer(help="Delete objects.", no_args_is_help=True)

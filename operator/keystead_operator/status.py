@@ -3,11 +3,13 @@
 Available is the AND of its parts, Degraded the OR of its; Unknown is said where nothing could be read.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
 from keystead_operator.cluster_view import ClusterView, PartitionView, TableView
+from keystead_operator.plan.actions import Note
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -49,21 +51,65 @@ def table_conditions(view: ClusterView, table: TableView | None, note: str = "")
     return [available, progressing, degraded]
 
 
-def cluster_conditions(view: ClusterView) -> list[Condition]:
+def cluster_conditions(view: ClusterView, notes: Sequence[Note] = (), busy: Sequence[str] = ()) -> list[Condition]:
+    """`notes`: what the planner leaves alone about the cluster, and why. `busy`: what is being done, as sentences."""
+    told = {note.reason: note.message for note in notes}
+    blocked = _told("ScaleInBlocked", told, "NothingBlocked", "no node waits to be taken away")
+    lost = _told("VolumeLost", told, "VolumesPresent", "no volume is missed")
     if view.map_version is None:
-        return _unknown("no node answers")
+        waiting = "; ".join([*told.values(), *busy]) or "no node answers"
+        unknown = [
+            Condition(kind, "Unknown", "Unreadable", waiting)
+            for kind in ("Available", "Progressing", "Degraded", "QuorumHealthy", "DataMoving")
+        ]
+        return [*unknown, blocked, lost]
     away = [node.name for node in view.nodes if node.state != "active"]
-    if view.catalog is None or view.catalog.master is None:
-        available = Condition("Available", "False", "CatalogAway", "the catalog has no master")
-    elif not view.serving:
-        available = Condition("Available", "False", "NoMaster", "some partitions have no master")
-    else:
-        available = Condition("Available", "True", "Serving", "the catalog and every partition have a master")
-    if away:
-        degraded = Condition("Degraded", "True", "NodesAway", f"not active: {', '.join(away)}")
+    quorum = _quorum_healthy(view)
+    available = Condition(
+        "Available", quorum.status, "Serving" if quorum.status == "True" else quorum.reason, quorum.message
+    )
+    worries = [f"not active: {', '.join(away)}"] if away else []
+    worries += [message for reason, message in told.items() if reason in WORRYING]
+    if worries:
+        reason = "NodesAway" if away else next(reason for reason in told if reason in WORRYING)
+        degraded = Condition("Degraded", "True", reason, "; ".join(worries))
     else:
         degraded = Condition("Degraded", "False", "NodesActive", "every node is active")
-    return [available, degraded]
+    if busy:
+        progressing = Condition("Progressing", "True", "Working", "; ".join(busy))
+    else:
+        progressing = Condition("Progressing", "False", "Settled", "nothing is left to do")
+    return [available, progressing, degraded, quorum, _data_moving(view), blocked, lost]
+
+
+WORRYING: Final = ("VolumeLost", "NoSpareNode", "FoundersUnknown", "RolloutStopped", "VolumeGoing", "NodeStranded")
+
+
+def _told(kind: str, told: dict[str, str], otherwise: str, message: str) -> Condition:
+    """True with the planner's own words, if it said so."""
+    if kind in told:
+        return Condition(kind, "True", kind, told[kind])
+    return Condition(kind, "False", otherwise, message)
+
+
+def _quorum_healthy(view: ClusterView) -> Condition:
+    if view.catalog is None or view.catalog.master is None:
+        return Condition("QuorumHealthy", "False", "CatalogAway", "the catalog has no master")
+    headless = sum(partition.master is None for table in view.tables for partition in table.partitions)
+    if headless:
+        return Condition("QuorumHealthy", "False", "NoMaster", f"{headless} partitions have no master")
+    return Condition("QuorumHealthy", "True", "QuorumsHealthy", "the catalog and every partition have a master")
+
+
+def _data_moving(view: ClusterView) -> Condition:
+    moving = sum(
+        any(replica.role in ("learner", "absent") for replica in partition.replicas)
+        for table in view.tables
+        for partition in table.partitions
+    )
+    if moving:
+        return Condition("DataMoving", "True", "CatchingUp", f"{moving} partitions have a replica that catches up")
+    return Condition("DataMoving", "False", "AllInPlace", "no replica is on the move")
 
 
 def table_status(view: ClusterView, table: TableView | None, conditions: list[Condition]) -> dict[str, Any]:
@@ -87,11 +133,11 @@ def table_status(view: ClusterView, table: TableView | None, conditions: list[Co
     }
 
 
-def cluster_status(view: ClusterView) -> dict[str, Any]:
-    """The status of a StorageCluster, but for times and generation."""
+def cluster_status(view: ClusterView, notes: Sequence[Note] = (), busy: Sequence[str] = ()) -> dict[str, Any]:
+    """The status of a StorageCluster, but for times and generation. `notes` and `busy` as in cluster_conditions."""
     ready = [node for node in view.nodes if node.state == "active"]
     return {
-        "conditions": [msgspec.to_builtins(condition) for condition in cluster_conditions(view)],
+        "conditions": [msgspec.to_builtins(condition) for condition in cluster_conditions(view, notes, busy)],
         "clusterId": view.cluster,
         "nodes": len(view.nodes),
         "readyNodes": len(ready),

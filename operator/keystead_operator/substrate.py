@@ -1,12 +1,28 @@
 """What carries a plan out: Kubernetes (pods and volumes), or this machine (processes and directories)."""
 
-from typing import Protocol
+import asyncio
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Final, Protocol
 
 import msgspec
 
-from keystead_operator.plan.actions import Action, Plan
+from keystead_operator.plan.actions import (
+    Action,
+    AddNode,
+    CreateTable,
+    DeleteTable,
+    ForgetTable,
+    Plan,
+    SetTarget,
+    StartNode,
+    UpdateTable,
+)
 from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired, Observed
+
+BATCH_MAX: Final = 32
+INDEPENDENT: Final = (AddNode, StartNode, CreateTable, UpdateTable, DeleteTable, ForgetTable, SetTarget)
 
 
 class ActionFailed(Exception):
@@ -49,10 +65,33 @@ async def reconcile(substrate: Substrate) -> Round:
     desired = await substrate.desired()
     observed = await substrate.observe()
     made = plan(desired, observed)
-    failures = []
-    for action in made.actions:
-        try:
-            await substrate.execute(action)
-        except ActionFailed as problem:
-            failures.append(Failure(action, str(problem)))
+    failures: list[Failure] = []
+    for batch in batches(made.actions):
+        outcomes = await asyncio.gather(*(_carry_out(substrate, action) for action in batch))
+        failures += [outcome for outcome in outcomes if outcome is not None]
     return Round(desired, observed, made, tuple(failures))
+
+
+def batches(actions: tuple[Action, ...]) -> Iterator[list[Action]]:
+    """The actions in their order, those side by side that do not look at each other's result."""
+    for (kind, _), group in groupby(enumerate(actions), key=_batch_key):
+        found = [action for _, action in group]
+        if kind is None:
+            yield found
+            continue
+        for start in range(0, len(found), BATCH_MAX):
+            yield found[start : start + BATCH_MAX]
+
+
+def _batch_key(numbered: tuple[int, Action]) -> tuple[type[Action] | None, int]:
+    """Alike for neighbours that may go side by side."""
+    number, action = numbered
+    return (type(action), 0) if isinstance(action, INDEPENDENT) else (None, number)
+
+
+async def _carry_out(substrate: Substrate, action: Action) -> Failure | None:
+    try:
+        await substrate.execute(action)
+    except ActionFailed as problem:
+        return Failure(action, str(problem))
+    return None

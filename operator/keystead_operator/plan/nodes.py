@@ -37,8 +37,9 @@ def plan_places(desired: Desired, observed: Observed) -> Iterator[Action | Note]
     existing = {node.name for node in observed.nodes}
     zones = zone_names(desired)
     for number in range(desired.cluster.nodes):
-        if node_name(number) not in existing:
-            yield AddNode(node_name(number), zones[number % len(zones)])
+        name = f"{desired.place_prefix}{node_name(number)}"
+        if name not in existing:
+            yield AddNode(name, zones[number % len(zones)])
     if len(existing) > desired.cluster.nodes:
         yield Note(
             f"StorageCluster/{desired.cluster.name}",
@@ -61,7 +62,9 @@ def plan_catalog(desired: Desired, observed: Observed) -> Iterator[Action | Note
     subject = f"StorageCluster/{desired.cluster.name}"
     if not observed.founders:
         if observed.bootstrapped:
-            yield Note(subject, "FoundersUnknown", "the cluster has data, and nobody knows who formed its catalog")
+            if observed.map is None:
+                message = "the volumes may hold data, and nobody knows who formed the catalog: none is formed anew"
+                yield Note(subject, "FoundersUnknown", message)
             return
         yield from _name_founders(desired, observed, subject)
         return

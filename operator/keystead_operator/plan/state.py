@@ -10,12 +10,14 @@ from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
 class Desired(msgspec.Struct, frozen=True):
     """The declared objects. `tables` include those whose deletion was asked for (DeclaredTable.deleting).
 
-    `shared_fate_ok`: voters of one group may share a machine, because there is only one.
+    `shared_fate_ok`: voters of one group may share a machine, because there is only one. `place_prefix`: what the names
+    of the places begin with.
     """
 
     cluster: ClusterSpec
     tables: tuple[DeclaredTable, ...] = ()
     shared_fate_ok: bool = False
+    place_prefix: str = ""
 
 
 class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,259 @@
+"""KubeSubstrate: carries plans out with pods and volumes of a Kubernetes cluster."""
+
+import time
+from typing import Final, assert_never
+
+import msgspec
+import structlog
+
+from keystead_operator.catalog_access import CatalogAccess
+from keystead_operator.kube.cache import Cache
+from keystead_operator.kube.client import Conflict, KubeClient, KubeError
+from keystead_operator.kube.identity import Identity, IdentityRecord
+from keystead_operator.kube.kinds import CLAIM, POD, TABLE
+from keystead_operator.kube.places import Place, free_claim_name, places_of
+from keystead_operator.kube.seen import FINALIZER, Key, SeenCluster, SeenTable
+from keystead_operator.manifests.frame import Frame, place_prefix
+from keystead_operator.manifests.pod import pod
+from keystead_operator.manifests.volume import claim
+from keystead_operator.plan.actions import (
+    Action,
+    AddNode,
+    CreateTable,
+    DeleteTable,
+    ForgetTable,
+    FormCatalog,
+    MarkBootstrapped,
+    MarkLeft,
+    NameFounders,
+    SetTarget,
+    StartNode,
+    StopNode,
+    UpdateSettings,
+    UpdateTable,
+)
+from keystead_operator.plan.state import Desired, Observed, ObservedNode
+from keystead_operator.spec.resources import ClusterSpec, DeclaredTable, cluster_spec, declared_table
+from keystead_operator.substrate import ActionFailed
+
+START_BACKOFF_SECONDS_FIRST: Final = 1.0
+START_BACKOFF_SECONDS_MAX: Final = 60.0
+
+log = structlog.get_logger("cluster")
+
+
+class KubeSubstrate:
+    """One StorageCluster. `resource` is set anew before each round; `frame` and `places` are those of the round."""
+
+    def __init__(self, resource: SeenCluster, cache: Cache, client: KubeClient, access: CatalogAccess) -> None:
+        self.resource = resource
+        self.access = access
+        self.identity = IdentityRecord(client)
+        self.places: list[Place] = []
+        self.zones: tuple[str, ...] = ()
+        self._frame: Frame | None = None
+        self._cache = cache
+        self._client = client
+        self._declared: dict[str, tuple[tuple[object, ...], DeclaredTable]] = {}
+        self._starts: dict[str, tuple[int, float]] = {}
+
+    @property
+    def key(self) -> Key:
+        return self.resource.head.key
+
+    @property
+    def frame(self) -> Frame:
+        assert self._frame is not None, "prepare() comes first"
+        return self._frame
+
+    async def prepare(self, image: str, zones: tuple[str, ...]) -> Frame:
+        """Finds out who the cluster is; `zones` are those of the Kubernetes nodes, or () where there are none.
+
+        Raises KubeError, ActionFailed.
+        """
+        found = await self.identity.establish(self.resource, self._cache.claims.of_cluster(self.key))
+        names = tuple(self.resource.spec["zones"].get("names", ()))
+        self.zones = names or zones
+        self._frame = Frame(
+            namespace=self.resource.head.namespace,
+            cluster=self.resource.head.name,
+            uid=self.resource.head.uid,
+            cluster_id=found.cluster_id,
+            spec=self.resource.spec,
+            image=image,
+            zoned=bool(self.zones),
+        )
+        await self.identity.dress(self._frame)
+        return self._frame
+
+    # ---- observing
+
+    async def desired(self) -> Desired:
+        manifest = {"metadata": {"name": self.resource.head.name}, "spec": self.resource.spec}
+        cluster = msgspec.structs.replace(cluster_spec(manifest), zones=self.zones)
+        tables = self._cache.tables.of_cluster(self.key)
+        known = {table.head.uid for table in tables}
+        for uid in [uid for uid in self._declared if uid not in known]:
+            del self._declared[uid]
+        return Desired(
+            cluster,
+            tuple(self._table(table, cluster) for table in tables),
+            place_prefix=place_prefix(self.resource.head.name),
+        )
+
+    def _table(self, seen: SeenTable, cluster: ClusterSpec) -> DeclaredTable:
+        """Read once for each generation, and when the cluster's defaults change."""
+        defaults = (cluster.replicas, cluster.write_quorum, cluster.durable_zones)
+        version = (seen.generation, seen.head.deleting, defaults)
+        known = self._declared.get(seen.head.uid)
+        if known is not None and known[0] == version:
+            return known[1]
+        metadata: dict[str, object] = {"name": seen.head.name}
+        if seen.head.deleting:
+            metadata["deletionTimestamp"] = "set"
+        declared = declared_table({"metadata": metadata, "spec": msgspec.json.decode(seen.spec)}, cluster)
+        self._declared[seen.head.uid] = (version, declared)
+        return declared
+
+    async def observe(self) -> Observed:
+        self.places = places_of(self._cache.pods.of_cluster(self.key), self._cache.claims.of_cluster(self.key))
+        await self.access.observe({place.name: place.admin_address for place in self.places if place.admin_address})
+        identity = self._identity()
+        return Observed(
+            nodes=tuple(self._observed(place) for place in self.places),
+            founders=identity.founders,
+            bootstrapped=identity.bootstrapped,
+            map=self.access.serving_map,
+            seconds_down=self.access.seconds_down(),
+        )
+
+    def _identity(self) -> Identity:
+        if self.identity.now is None:
+            raise ActionFailed("the record of the cluster's identity is read again")
+        return self.identity.now
+
+    def _observed(self, place: Place) -> ObservedNode:
+        _, not_before = self._starts.get(place.name, (0, 0.0))
+        common = ObservedNode(
+            name=place.name,
+            zone=place.zone,
+            running=place.running,
+            volume_lost=place.volume_lost,
+            start_in_seconds=max(0.0, not_before - time.monotonic()),
+            peer_address=place.peer_address,
+        )
+        status = self.access.statuses.get(place.name)
+        if status is None:
+            return common
+        node = status.node
+        return msgspec.structs.replace(
+            common, reachable=True, id=node.id, formed=node.formed, volume_empty=node.volume_empty
+        )
+
+    # ---- executing
+
+    async def execute(self, action: Action) -> None:
+        try:
+            await self._execute(action)
+        except KubeError as problem:
+            raise ActionFailed(str(problem)) from problem
+
+    async def _execute(self, action: Action) -> None:
+        match action:
+            case AddNode(name, zone):
+                await self._make_volume(name, zone, self._taken_claim_names(name))
+            case StartNode(name):
+                await self._start(self._place(name))
+            case StopNode(name):
+                await self._stop(self._place(name))
+            case NameFounders(founders):
+                await self.identity.change(self.frame, founders=founders)
+            case FormCatalog():
+                await self.access.form(self.frame.cluster_id, action)
+            case MarkBootstrapped():
+                await self.identity.change(self.frame, bootstrapped=True)
+            case CreateTable(table):
+                await self._hold(table.managed_by.removeprefix("Table/"))
+                await self.access.execute(action)
+            case UpdateTable(table, manager):
+                if table.managed_by:
+                    await self._hold(manager.removeprefix("Table/"))
+                await self.access.execute(action)
+            case MarkLeft() | DeleteTable() | UpdateSettings() | SetTarget():
+                await self.access.execute(action)
+            case ForgetTable(resource):
+                seen = self._cache.tables.get((self.frame.namespace, resource))
+                if seen is not None:
+                    await let_go(self._client, self._cache, seen)
+            case _:
+                assert_never(action)
+
+    def _place(self, name: str) -> Place:
+        found = next((place for place in self.places if place.name == name), None)
+        assert found is not None, f"a plan deals with {name}, which is no place"
+        return found
+
+    def _taken_claim_names(self, place: str) -> frozenset[str]:
+        claims = self._cache.claims.of_cluster(self.key)
+        return frozenset(claim.head.name for claim in claims if claim.place == place)
+
+    async def _make_volume(self, place: str, zone: str, taken: frozenset[str]) -> str:
+        """A new volume under a name that is free; gives the name."""
+        name = free_claim_name(place, taken)
+        try:
+            made = await self._client.create(claim(self.frame, place, zone, name))
+        except Conflict:
+            made = await self._client.get(CLAIM, self.frame.namespace, name)
+        self._cache.see(CLAIM, made)
+        log.info("volume made", cluster=self.frame.cluster, name=name, zone=zone)
+        return name
+
+    async def _start(self, place: Place) -> None:
+        """A pod over the place's volume; what is left of the last one goes first."""
+        if place.pod is not None:
+            count, _ = self._starts.get(place.name, (0, 0.0))
+            wait = min(START_BACKOFF_SECONDS_FIRST * 2**count, START_BACKOFF_SECONDS_MAX)
+            self._starts[place.name] = (count + 1, time.monotonic() + wait)
+            await self._client.delete(POD, self.frame.namespace, place.name, uid=place.pod.head.uid, grace_seconds=0)
+            return
+        name = place.claim.head.name if place.claim is not None else ""
+        if not name:
+            name = await self._make_volume(place.name, place.zone, self._taken_claim_names(place.name))
+        try:
+            made = await self._client.create(pod(self.frame, place.name, place.zone, name))
+        except Conflict as problem:
+            raise ActionFailed(f"a pod {place.name} is there already") from problem
+        self._cache.see(POD, made)
+        log.info("pod made", cluster=self.frame.cluster, name=place.name, volume=name)
+
+    async def _stop(self, place: Place) -> None:
+        if place.pod is None:
+            return
+        await self._client.delete(POD, self.frame.namespace, place.name, uid=place.pod.head.uid)
+
+    # ---- the objects of tables
+
+    async def _hold(self, resource: str) -> None:
+        """Puts our finalizer on the object, before the catalog has the table: its deletion then waits for us."""
+        seen = self._cache.tables.get((self.frame.namespace, resource))
+        if seen is None:
+            raise ActionFailed(f"Table/{resource} is gone")
+        if not seen.held:
+            await _write_finalizers(self._client, self._cache, seen, [*seen.finalizers, FINALIZER])
+
+
+async def let_go(client: KubeClient, cache: Cache, seen: SeenTable) -> None:
+    """Takes our finalizer off a Table: nothing of it is left in the catalog. Raises KubeError."""
+    if seen.held:
+        await _write_finalizers(client, cache, seen, [one for one in seen.finalizers if one != FINALIZER])
+
+
+async def _write_finalizers(client: KubeClient, cache: Cache, seen: SeenTable, finalizers: list[str]) -> None:
+    """Only if the object is still as it was seen. Raises KubeError."""
+    head = seen.head
+    patch = {
+        "metadata": {"uid": head.uid, "resourceVersion": head.resource_version, "finalizers": finalizers},
+    }
+    changed = await client.merge(TABLE, head.namespace, head.name, patch)
+    if "uid" in changed.get("metadata", {}):
+        cache.see(TABLE, changed)
