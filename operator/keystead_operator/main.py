@@ -100,6 +100,7 @@ class Operator:
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            assert self.stop.is_set(), "only the word to stop ends a task"
         finally:
             for task in (stopping, *tasks):
                 task.cancel()
@@ -108,7 +109,10 @@ class Operator:
             await self._client.close()
 
     async def _watch(self) -> None:
-        """kopf's watches, started again should they end; the periodic list finds what was missed meanwhile."""
+        """kopf's watches, started again should they break; the periodic list finds what was missed meanwhile.
+
+        kopf takes the signals that end a process for itself, and then returns: that is our word to stop too.
+        """
         await self._definitions()
         while True:
             namespaces = [one for one in self._namespaces if one is not None]
@@ -120,6 +124,8 @@ class Operator:
                     clusterwide=not namespaces,
                     namespaces=namespaces,
                 )
+                self.stop.set()
+                return
             except Exception as problem:  # kopf lets out whatever its watches met: all of it means to begin again
                 log.warning("watches ended", problem=str(problem) or type(problem).__name__)
             await asyncio.sleep(KOPF_AGAIN_SECONDS)

@@ -40,7 +40,7 @@ class Cluster:
         access = CatalogAccess(self.admin, self._transitions)
         self.substrate = KubeSubstrate(resource, cache, client, access)
         self.applier = Applier(client)
-        self.reporter = Reporter(client, cache)
+        self.reporter = Reporter(client, cache, self.applier)
         self.acted_at = 0.0
         self._leadership = leadership
 
@@ -143,4 +143,4 @@ class Reconciler:
         for table in self._cache.tables.of_cluster(key):
             if table.head.deleting:
                 await let_go(self._client, self._cache, table)
-        await Reporter(self._client, self._cache).report_without_cluster(key)
+        await Reporter(self._client, self._cache, Applier(self._client)).report_without_cluster(key)

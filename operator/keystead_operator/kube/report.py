@@ -9,12 +9,15 @@ from keystead_core.cluster_map import ClusterMap
 from keystead_operator.cluster_view import ClusterView, NodePlace, TableView, cluster_view
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.client import KubeClient
+from keystead_operator.kube.infrastructure import Applier
 from keystead_operator.kube.places import Place
 from keystead_operator.kube.seen import Json, Key, SeenTable
 from keystead_operator.kube.status_writer import StatusWriter
 from keystead_operator.kube.substrate import KubeSubstrate
 from keystead_operator.manifests.frame import API_PORT, DATA_DIR, LABEL_CLUSTER, LABEL_NAME, NAME
+from keystead_operator.manifests.policies import disruption_budget
 from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, Note, UpdateTable
+from keystead_operator.quorum import disruptions_allowed
 from keystead_operator.spec.resources import DeclaredTable
 from keystead_operator.status import Condition, cluster_status, table_conditions, table_status
 from keystead_operator.substrate import Round
@@ -27,9 +30,10 @@ class Reporter:
     """Keeps the last map known, so that a cluster whose catalog is away is still described. `settled`: what was
     reported last is where things should be."""
 
-    def __init__(self, client: KubeClient, cache: Cache) -> None:
+    def __init__(self, client: KubeClient, cache: Cache, applier: Applier) -> None:
         self.settled = False
         self._cache = cache
+        self._applier = applier
         self._writer = StatusWriter(client, cache)
         self._last_map: ClusterMap | None = None
 
@@ -45,8 +49,16 @@ class Reporter:
             self._last_map,
         )
         notes = _notes(done)
+        await self._budget(substrate, view)
         self.settled = view.serving and await self._report_tables(substrate, done, view, notes)
         await self._report_cluster(substrate, done, view, notes)
+
+    async def _budget(self, substrate: KubeSubstrate, view: ClusterView) -> None:
+        """Before the catalog is formed nothing is there to be guarded."""
+        nodes = len(substrate.places)
+        if nodes and view.map_version is not None:
+            kept = max(0, nodes - disruptions_allowed(view))
+            await self._applier.apply(disruption_budget(substrate.frame, kept))
 
     async def _report_cluster(
         self, substrate: KubeSubstrate, done: Round, view: ClusterView, notes: dict[str, list[Note]]
