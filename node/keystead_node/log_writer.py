@@ -12,14 +12,14 @@ from collections.abc import Callable
 import structlog
 
 from keystead_core.ids import PartitionId
-from keystead_core.log.entries import AppendEntry, LogEntry
+from keystead_core.log.entries import LogEntry
+from keystead_node.group_commit import Batch, GroupCommit
 from keystead_node.storage.disk import DiskFailed, FileDisk
 from keystead_node.storage.hot_log import HotLog, HotLogFull
 
 log = structlog.get_logger("log_writer")
 
 FULL_PAUSE_SECONDS = 0.02
-ENTRY_BYTES = 256  # More than any entry takes beside its records.
 
 
 class LogWriter:
@@ -39,13 +39,12 @@ class LogWriter:
         self._on_full = on_full
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
-        self._entries: list[LogEntry] = []
-        self._sequence = 0
+        self._group = GroupCommit(hot_log)
         self._busy = False
         self._failed = False
         self.batches = 0
         self.syncs_seconds = 0.0
-        self._work: tuple[list[tuple[int, bytes]], int, int] | None = None
+        self._work: Batch | None = None
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -56,41 +55,38 @@ class LogWriter:
         return self._hot_log
 
     def persist(self, sequence: int, entries: list[LogEntry]) -> None:
-        self._entries += entries
-        self._sequence = sequence
+        self._group.add(sequence, entries)
         if not self._busy:
             self._busy = True
             # The turn of the loop may bring more: one batch for all of it.
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        count = fitting(self._entries, self._hot_log.batch_bytes_max)
-        entries, self._entries = self._entries[:count], self._entries[count:]
-        if self._failed or not entries:
+        if self._failed:
             self._busy = False
             return
         try:
-            writes = self._hot_log.append(entries)
+            batch = self._group.next_batch()
         except HotLogFull:
-            self._entries = entries + self._entries
             self._make_room()
             return
-        # While more waits than one batch takes, its last sequence is not complete yet.
-        sequence = self._sequence if not self._entries else -1
-        self._hand_over(writes, sequence)
+        if batch is None:
+            self._busy = False
+            return
+        self._hand_over(batch)
 
     def _make_room(self) -> None:
         """The log is full: ask for sealing, and move on what is still alive in its oldest segment meanwhile."""
         self._on_full([partition for partition, _ in self._hot_log.space().pins])
-        writes = self._hot_log.append([])
-        if writes:
-            self._hand_over(writes, -1)
+        batch = self._group.moving_batch()
+        if batch is not None:
+            self._hand_over(batch)
         else:
             self._loop.call_later(FULL_PAUSE_SECONDS, self._begin)
 
-    def _hand_over(self, writes: list[tuple[int, bytes]], sequence: int) -> None:
+    def _hand_over(self, batch: Batch) -> None:
         with self._wake:
-            self._work = (writes, self._hot_log.last_batch, sequence)
+            self._work = batch
             self._wake.notify()
 
     def _run(self) -> None:
@@ -101,15 +97,14 @@ class LogWriter:
                     self._wake.wait()
                 if self._work is None:
                     return
-                writes, batch, sequence = self._work
-                self._work = None
+                batch, self._work = self._work, None
             try:
-                self._disk.write_all(writes)
+                self._disk.write_all(batch.writes)
                 self._disk.sync()
             except (DiskFailed, OSError) as error:
                 self._notify(self._fail, str(error))
                 return
-            self._notify(self._synced, batch, sequence)
+            self._notify(self._synced, batch)
 
     def _notify(self, call: Callable[..., None], *arguments: object) -> None:
         try:
@@ -117,14 +112,14 @@ class LogWriter:
         except RuntimeError:
             os._exit(8 if call == self._fail else 0)  # The loop is gone: nobody is left to tell.
 
-    def _synced(self, batch: int, sequence: int) -> None:
+    def _synced(self, batch: Batch) -> None:
         self.batches += 1
-        self._hot_log.synced(batch)
-        self._busy = bool(self._entries)
+        self._hot_log.synced(batch.number)
+        self._busy = self._group.waits
         if self._busy:
             self._begin()
-        if sequence >= 0:
-            self._on_synced(sequence)
+        if batch.sequence >= 0:
+            self._on_synced(batch.sequence)
 
     def _fail(self, reason: str) -> None:
         """A failed fdatasync is a crash, never a retry."""
@@ -136,18 +131,3 @@ class LogWriter:
             self._closing = True
             self._wake.notify()
         self._thread.join(timeout=5)
-
-
-def fitting(entries: list[LogEntry], bytes_max: int) -> int:
-    """How many of the entries go into one batch: at least one, then as many as fit.
-
-    A larger batch would need more room at once than a log that is only half full must have.
-    """
-    size = 0
-    for count, entry in enumerate(entries):
-        size += ENTRY_BYTES
-        if isinstance(entry, AppendEntry):
-            size += sum([len(record.raw) for record in entry.records])
-        if size > bytes_max:
-            return max(count, 1)
-    return len(entries)

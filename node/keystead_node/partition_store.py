@@ -17,9 +17,9 @@ import structlog
 from keystead_core.ids import Lsn, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import decode_changes
-from keystead_core.log.record import HEADER_BYTES, Kind, Record, decode_records
+from keystead_core.log.record import HEADER_BYTES, Kind, Record
 from keystead_node.durable_file import write_durably
-from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore
+from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore, SegmentStore
 from keystead_node.storage.faults import file_io
 from keystead_node.storage.row_store import RowStore, RowStoreDamaged, RowStores
 
@@ -54,7 +54,7 @@ class PartitionStore:
         self._owner = owner
         self._partition = partition
         self.directory = directory
-        self.cold = ColdLog(DirectoryStore(directory / "cold", file_io()), partition)
+        self.cold = ColdLog(owner.segments(partition), partition)
         self.interpreter: Interpreter | None = None
         self._rows: RowStore | None = None
         self._opening: asyncio.Future[None] | None = None
@@ -77,14 +77,21 @@ class PartitionStore:
 
     async def _open(self) -> None:
         try:
-            rows = await self._owner.in_thread(self._open_or_rebuild)
-            self.applied_lsn = rows.applied_lsn
-            if self.interpreter is not None:
-                self.interpreter.begin(rows)
-            self._rows = rows
+            self.begin(await self._owner.in_thread(self._open_or_rebuild))
         finally:
             self._opening = None
-        while self._queue:
+        self.apply_waiting()
+
+    def begin(self, rows: RowStore) -> None:
+        """The rows are open."""
+        self.applied_lsn = rows.applied_lsn
+        if self.interpreter is not None:
+            self.interpreter.begin(rows)
+        self._rows = rows
+
+    def apply_waiting(self) -> None:
+        """Applies what came before the rows were open."""
+        while self._queue and self._rows is not None:
             records, waiting = self._queue.popleft()
             self._apply(records, waiting)
 
@@ -112,9 +119,8 @@ class PartitionStore:
             try:
                 self._apply_from_cold(first - 1)
             except ColdError as error:
-                log.error("the log does not reach back to the rows", partition=self._partition, error=str(error))
                 self._queue.clear()
-                self._owner.lose(self._partition)
+                self._owner.lose(self._partition, str(error))
                 return
         if first <= self.applied_lsn:
             records = [record for record in records if record.lsn > self.applied_lsn]
@@ -125,8 +131,9 @@ class PartitionStore:
     def _apply_from_cold(self, upto_lsn: Lsn) -> None:
         """The rows are older than the hot log's start: what is between is in the cold log."""
         while self.applied_lsn < upto_lsn:
-            _, data = self.read_cold(self.applied_lsn, COLD_BYTES_PER_READ)
-            records = [r for r in decode_records(data) if self.applied_lsn < r.lsn <= upto_lsn]
+            # The record that the rows end with may be trimmed already: only what follows is asked for.
+            found = self.cold.read_from(self.applied_lsn + 1, COLD_BYTES_PER_READ)
+            records = [record for record in found if record.lsn <= upto_lsn]
             if not records:
                 raise ColdError(f"rows end at {self.applied_lsn}, and the cold log does not go on from there")
             self._write(records, None)
@@ -181,11 +188,11 @@ class PartitionStore:
         for name in self.cold.segments[:-1]:
             if excess <= 0 or name.end.lsn > durable_lsn:
                 break
-            excess -= (self.directory / "cold" / name.file).stat().st_size
+            excess -= self.cold.size_of(name)
             upto_lsn = name.end.lsn
         if upto_lsn:
             # First the word that the rows need nothing below, then the segments go.
-            write_durably(self.directory / BASE_FILE, str(durable_lsn).encode())
+            self._owner.note_floor(self._partition, durable_lsn)
             self.cold.trim(upto_lsn)
 
     def read_cold(self, after_lsn: Lsn, bytes_max: int) -> tuple[LogPoint, bytes]:
@@ -245,8 +252,17 @@ class PartitionStores:
             if store.rows is None:
                 await store.open()
 
-    def lose(self, partition: PartitionId) -> None:
+    def segments(self, partition: PartitionId) -> SegmentStore:
+        """Where the partition's cold log is kept."""
+        return DirectoryStore(self.directory(partition) / "cold", file_io())
+
+    def note_floor(self, partition: PartitionId, lsn: Lsn) -> None:
+        """Notes durably that the rows hold everything up to `lsn` whatever the logs say."""
+        write_durably(self.directory(partition) / BASE_FILE, str(lsn).encode())
+
+    def lose(self, partition: PartitionId, reason: str) -> None:
         """The rows cannot be brought up to the log: away with them, and tell the core."""
+        log.error("the log does not reach back to the rows", partition=partition, error=reason)
         self.drop(partition)
         self.on_rows_lost(partition)
 
@@ -266,7 +282,7 @@ class PartitionStores:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         staged.rename(directory / "rows")
-        write_durably(directory / BASE_FILE, str(base.lsn).encode())
+        self.note_floor(partition, base.lsn)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import structlog
 
-from keystead_core.ids import NodeId, PartitionId
+from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
 from keystead_node.config import NodeConfig
 from keystead_node.partition_store import BASE_FILE
@@ -91,14 +91,19 @@ def cold_ends(data_dir: Path) -> dict[PartitionId, tuple[int, LogPoint]]:
 def _complete(data_dir: Path, replicas: list[RecoveredReplica], ends: dict[PartitionId, tuple[int, LogPoint]]) -> None:
     """Adds what the hot log does not know. The rows stay closed: what they hold at least follows from their base."""
     for found in replicas:
-        found.cold_start = ends.get(found.partition, (0, EMPTY_LOG))[0]
-        if found.state is None:
-            continue
         floor = _rows_floor(data_dir / "partitions" / str(found.partition) / BASE_FILE)
-        base = found.state.base.lsn
-        cold_leads_there = 0 < found.cold_start <= floor + 1 and found.cold_end.lsn >= base
-        if floor >= base or cold_leads_there:
-            found.applied_lsn = base
+        complete(found, ends.get(found.partition, (0, EMPTY_LOG))[0], floor)
+
+
+def complete(found: RecoveredReplica, cold_start: Lsn, rows_floor: Lsn) -> None:
+    """`rows_floor`: up to where the rows are durable whatever the logs say."""
+    found.cold_start = cold_start
+    if found.state is None:
+        return
+    base = found.state.base.lsn
+    cold_leads_there = 0 < cold_start <= rows_floor + 1 and found.cold_end.lsn >= base
+    if rows_floor >= base or cold_leads_there:
+        found.applied_lsn = base
 
 
 def _rows_floor(path: Path) -> int:

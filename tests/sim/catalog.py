@@ -15,6 +15,7 @@ from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import Epoch, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Membership, founding_membership
+from keystead_core.replication.replica import DAMAGED
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
@@ -110,17 +111,17 @@ class Catalog:
         tombstone = process.core.tombstones.get(group.partition, 0)
         founding = founder is not None and group.reported.member(founder) is not None and founder > tombstone
         latency = self.cluster.network.latency()
-        if founding:
+        if founding and process.may_found:
             assert founder is not None
             process.later(latency, process.step, ev.HostReplica(group.partition, founder, group.founding))
-        elif wanted is not None and wanted.replica > tombstone:
+        elif not founding and wanted is not None and wanted.replica > tombstone:
             process.later(latency, process.step, ev.HostReplica(group.partition, wanted.replica, None))
 
     # -- changing one's mind --------------------------------------------------------------------------------------
 
     def _replace_lost(self, group: Group) -> None:
-        """A node that is gone for good is replaced after a grace."""
-        lost = [t for t in group.target if t.node in self.cluster.lost_nodes]
+        """A replica is replaced after a grace if its node is gone for good, or if it is damaged past repair."""
+        lost = [t for t in group.target if t.node in self.cluster.lost_nodes or self._is_beyond_repair(group, t)]
         if not lost:
             group.replace_at = -1
             return
@@ -130,6 +131,12 @@ class Catalog:
         elif group.replace_at <= now:
             role = lost[0].role
             self.retarget(group, [t for t in group.target if t is not lost[0]], role, lost[0].zone)
+
+    def _is_beyond_repair(self, group: Group, target: ReplicaTarget) -> bool:
+        machine = self.cluster.by_node.get(target.node)
+        process = machine.process if machine else None
+        r = process.core.replicas.get(group.partition) if process else None
+        return r is not None and r.id == target.replica and r.ineligible == DAMAGED
 
     def retarget(self, group: Group, kept: list[ReplicaTarget], role: str, zone: str = "") -> bool:
         """Sets a target of `kept` and one more of `role` on a free machine ('': none), if it can meet the rules."""

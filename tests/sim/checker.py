@@ -14,15 +14,17 @@ from keystead_core.log.record import Record
 from keystead_core.replication.effects import Apply, Effect, Persist, ReleaseLog, Seal, Send
 from keystead_core.replication.membership import Membership
 from keystead_core.replication.messages import Appended, Support, SupportRequest
-from keystead_core.replication.replica import MASTER, Replica
+from keystead_core.replication.replica import COPIED, MASTER, Replica
 from tests.sim.durable import DurableLog, recovered_end, steps_of
 from tests.sim.ledger import Ledger
-from tests.sim.rows import Key, RowState, Value
+from tests.sim.rows import Key, Value, digest_of
 from tests.sim.violation import demand
 
 if TYPE_CHECKING:
+    from keystead_node.storage.row_store import RowStore
     from tests.sim.cluster import Cluster
-    from tests.sim.machine import Process, Volume
+    from tests.sim.machine import Process
+    from tests.sim.volume import Volume
 
 
 class Seen:
@@ -74,6 +76,9 @@ class Checker:
             if replica.role == MASTER and (not seen.master or seen.epoch != replica.epoch):
                 self._on_master(process, replica)
             if replica.commit_lsn != seen.commit_lsn:
+                if replica.commit_lsn == 0 and replica.ineligible == COPIED:
+                    seen.commit_lsn = seen.version = 0  # Its rows could not be made again: it starts anew, from a copy.
+                    continue
                 demand(replica.commit_lsn > seen.commit_lsn, "commit falls", replica)
                 self._on_commit(process, replica, first_new.get(replica.partition, replica.log.last_lsn + 1))
                 seen.commit_lsn = replica.commit_lsn
@@ -124,7 +129,8 @@ class Checker:
             return
         kills_committed = volume_log.hash_at(snip.first_lsn) == ledger.hashes[snip.first_lsn]
         replica = process.core.replicas.get(snip.partition)
-        replaced = replica is None or replica.log.base.lsn >= snip.first_lsn
+        # A copy takes its place; or rows that cannot be made again, and then the log too has to come from others.
+        replaced = replica is None or replica.log.base.lsn >= snip.first_lsn or replica.ineligible == COPIED
         demand(not kills_committed or replaced, "snip past the commit", (process.name, snip))
 
     def _on_master(self, process: Process, replica: Replica) -> None:
@@ -222,11 +228,12 @@ class Checker:
 
     # -- rows and answers -----------------------------------------------------------------------------------------
 
-    def on_applied(self, process: Process, partition: PartitionId, state: RowState) -> None:
+    def on_applied(self, process: Process, partition: PartitionId, rows: RowStore) -> None:
         ledger = self.ledger(partition)
-        lsn = state.point.lsn
+        lsn = rows.applied_lsn
         demand(lsn <= ledger.last_lsn, "rows above the commit", (process.name, partition, lsn))
-        demand(state.digest == ledger.digests[lsn], "rows differ from the log", (process.name, partition, lsn))
+        digest = digest_of(dict(rows.scan_all()))
+        demand(digest == ledger.digests[lsn], "rows differ from the log", (process.name, partition, lsn))
 
     def on_put_answered(self, partition: PartitionId, key: Key, value: Value, lsn: Lsn, epoch: Epoch) -> None:
         ledger = self.ledger(partition)
@@ -235,20 +242,27 @@ class Checker:
         demand((lsn, value) in ledger.writes.get(key, []), "answer for another's record", (partition, lsn, value))
         ledger.served_epoch = max(ledger.served_epoch, epoch)
 
-    def on_read_served(self, process: Process, partition: PartitionId, key: Key, state: RowState, floor: Lsn) -> None:
-        """A consistent read is served by the one master that answers: nobody later has told a client anything."""
+    def on_read_served(
+        self, process: Process, partition: PartitionId, key: Key, value: Value | None, floor: Lsn
+    ) -> Lsn:
+        """A consistent read is served by the one master that answers: nobody later has told a client anything.
+
+        Returns the LSN that wrote what was read.
+        """
         ledger = self.ledger(partition)
         replica = process.core.replicas[partition]
         demand(ledger.served_epoch <= replica.epoch, "read outside the lease", (process.name, replica))
-        _, at = state.rows.get(key, (None, 0))
+        at = 0 if value is None else ledger.written.get(value, -1)
         demand(at >= floor, "stale read", (process.name, replica, key, at, floor))
+        return at
 
-    def on_eventual_read(self, process: Process, partition: PartitionId, key: Key, state: RowState) -> None:
-        """It shows the state at the LSN that it names, which is a committed one."""
-        ledger = self.ledger(partition)
-        value, at = state.rows.get(key, (None, 0))
-        expected = ledger.value_at(key, state.point.lsn)
-        demand((value, at) == expected, "eventual read of no state", (process.name, partition, key))
+    def on_eventual_read(
+        self, process: Process, partition: PartitionId, key: Key, value: Value | None, lsn: Lsn
+    ) -> Lsn:
+        """It shows the state at the LSN that it names, which is a committed one. Returns who wrote it."""
+        expected, at = self.ledger(partition).value_at(key, lsn)
+        demand(value == expected, "eventual read of no state", (process.name, partition, key, value, expected, lsn))
+        return at
 
     # -- restarts -------------------------------------------------------------------------------------------------
 
@@ -257,12 +271,36 @@ class Checker:
         pending = volume.pending
         for partition, log in volume.durable.items():
             replica = found.get(partition, RecoveredReplica(partition, None, [], 0, 0))
-            if replica.damaged or replica.damaged_unknown or partition in volume.damaged:
-                continue
-            end = recovered_end(replica)
+            demand(replica.commit_lsn <= self.ledger(partition).last_lsn, "recovered a commit that never was", replica)
+            story = (volume.node_id, partition, replica)
             possible = _possible_ends(log, [e for e in pending if e.partition == partition])
-            demand((end, replica.state) in possible, "recovery differs from what was synced",
-                   (volume.node_id, partition, end, replica.state, possible))  # fmt: skip
+            if volume.struck:
+                _demand_nothing_vanished(replica, log, possible, story)
+                continue
+            # Of a torn batch the index copy may survive alone: it names records as damaged that never were synced.
+            torn = volume.torn.setdefault(partition, set())
+            for entry in pending:
+                if isinstance(entry, AppendEntry) and entry.partition == partition:
+                    torn.update((record.lsn, record.hash) for record in entry.records)
+            excused = not replica.damaged_unknown and all((d.lsn, d.hash) in torn for d in replica.damaged)
+            demand(excused, "damage where none was done", story)
+            end = recovered_end(replica)
+            demand((end, replica.state) in possible, "recovery differs from what was synced", (*story, end, possible))
+
+
+def _demand_nothing_vanished(
+    replica: RecoveredReplica, log: DurableLog, possible: list[tuple[tuple[Lsn, int], object]], story: object
+) -> None:
+    """Where bits were flipped, what was synced is there or is named as damaged; but for what a snip may have killed."""
+    if replica.damaged_unknown:
+        return
+    demand(any(replica.state == state for _, state in possible), "a synced state vanished", story)
+    known = {record.lsn: record.hash for record in replica.records}
+    known.update((damaged.lsn, damaged.hash) for damaged in replica.damaged)
+    begin = max(replica.cold_end.lsn, log.base.lsn, replica.state.base.lsn if replica.state else 0)
+    end = min([log.end, *(end for (end, _), _ in possible)])
+    for lsn in range(begin + 1, end + 1):
+        demand(known.get(lsn) == log.hash_at(lsn), "a synced record vanished", (story, lsn))
 
 
 def _possible_ends(log: DurableLog, pending: list[LogEntry]) -> list[tuple[tuple[Lsn, int], object]]:

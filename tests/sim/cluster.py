@@ -16,14 +16,16 @@ from tests.histories.register import check_registers
 from tests.sim.catalog import Catalog
 from tests.sim.checker import Checker
 from tests.sim.clients import Client
+from tests.sim.disk import SimDisk
 from tests.sim.locks import LockService
-from tests.sim.machine import Machine, Process, Volume
+from tests.sim.machine import Machine, Process
 from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
-from tests.sim.scenario import Fault, Scenario
+from tests.sim.scenario import Scenario
 from tests.sim.timeline import Timeline
 from tests.sim.trace import Trace
 from tests.sim.violation import Violation, demand
+from tests.sim.volume import Volume
 
 WALL_CLOCK_START = 1_700_000_000_000_000
 
@@ -66,7 +68,7 @@ class Cluster:
         self.locks = LockService()
         self.random = self.random_for("cluster")
         self.machines = [
-            Machine(index, f"z{index % scenario.zones}", Volume(self.new_node_id())) for index in range(scenario.nodes)
+            Machine(index, f"z{index % scenario.zones}", self.new_volume(None)) for index in range(scenario.nodes)
         ]
         self.by_node: dict[NodeId, Machine] = {m.volume.node_id: m for m in self.machines}
         self.catalog = Catalog(self, self.random_for("catalog"))
@@ -82,6 +84,13 @@ class Cluster:
     def new_node_id(self) -> NodeId:
         self._nodes += 1
         return NodeId(f"{self._nodes:016x}")
+
+    def new_volume(self, old: Volume | None) -> Volume:
+        """An empty volume always gets a new node id. On the disk of an `old` one its blocks may still stand."""
+        disk = SimDisk(self.scenario.geometry.total_blocks)
+        if old is not None and self.random.random() < 0.5:
+            disk.blocks = list(old.disk.blocks)
+        return Volume(self.new_node_id(), self.random_for("volume"), self.scenario.geometry, disk)
 
     def next_value(self) -> int:
         self._values += 1
@@ -160,7 +169,7 @@ class Cluster:
         old = machine.volume.node_id
         self.by_node.pop(old, None)
         self.lost_nodes.add(old)
-        machine.volume = Volume(self.new_node_id())
+        machine.volume = self.new_volume(machine.volume)
         machine.old_copy = None
         self.by_node[machine.volume.node_id] = machine
 
@@ -192,7 +201,6 @@ class Cluster:
         assert machine.old_copy is not None
         twin = Machine(machine.index, machine.zone, machine.old_copy.copy())
         twin.offset, twin.since = self.random.randrange(1, 1 << 40), self.timeline.now
-        twin.volume.durable = {p: log.copy() for p, log in twin.volume.durable.items()}
         clone = Process(self, twin)
         clone.is_clone = True
         twin.process = clone
@@ -205,8 +213,28 @@ class Cluster:
             clone.stop(power=True)
             self.clones.remove(clone)
 
-    def corrupt(self, machine: Machine, kind: str, fault: Fault) -> None:
-        """Damage on the disk; see disk.py."""
+    def may_strike(self, machine: Machine) -> bool:
+        """Corruption leaves one good copy of everything: one machine at a time, and none that the rest needs."""
+        others = [m for m in self.machines if m is not machine]
+        return (
+            all(self.is_sound(m) for m in others)
+            and (not machine.volume.struck or self.is_sound(machine))
+            and self.catalog.bears_loss_of(machine.volume.node_id)
+        )
+
+    def is_sound(self, machine: Machine) -> bool:
+        """Nothing on the volume is bad any more, and its replicas have recovered from what was."""
+        volume, process = machine.volume, machine.process
+        if not volume.struck:
+            return True
+        if process is None or not volume.is_sound:
+            return False
+        index = process.writer.hot_log.index
+        return (
+            not any(r.damage is not None or r.unfit for r in process.core.replicas.values())
+            and not index.unknown
+            and not any(tracked.damaged for tracked in index.partitions.values())
+        )
 
     # -- what the checks ask --------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class DurableLog:
 
     def _set_state(self, entry: StateEntry) -> None:
         state = entry.state
-        if self.state is not None and state.replica != self.state.replica:
+        if state.dropped or (self.state is not None and state.replica != self.state.replica):
             self.records.clear()
             self.base, self.end, self.end_hash = EMPTY_LOG, 0, 0
         self.state = state

@@ -1,11 +1,13 @@
 """What a group has committed, as one account for all replicas: each LSN is entered once, and for ever.
 
-`digests[lsn]` is the digest of the rows that the log up to `lsn` makes; `writes[key]` the (lsn, value) of each write.
+`digests[lsn]` is the digest of the rows that the log up to `lsn` makes; `writes[key]` the (lsn, value) of each write;
+`written[value]` the LSN that wrote it.
 """
 
 from keystead_core.ids import Epoch, Lsn
-from keystead_core.log.record import Record
-from tests.sim.rows import Key, RowState, Value
+from keystead_core.log.ops import decode_changes
+from keystead_core.log.record import HEADER_BYTES, Kind, Record
+from tests.sim.rows import Key, Value, row_digest
 
 
 class Ledger:
@@ -14,7 +16,8 @@ class Ledger:
         self.epochs: list[Epoch] = [0]
         self.digests: list[int] = [0]
         self.writes: dict[Key, list[tuple[Lsn, Value]]] = {}
-        self.state = RowState()
+        self.written: dict[Value, Lsn] = {}
+        self.rows: dict[bytes, bytes] = {}
         self.served_epoch: Epoch = 0
 
     @property
@@ -24,11 +27,18 @@ class Ledger:
     def enter(self, record: Record) -> None:
         self.hashes.append(record.hash)
         self.epochs.append(record.epoch)
-        self.state.apply(record)
-        self.digests.append(self.state.digest)
-        if record.kind == 1:
-            key = next(k for k, (_, lsn) in self.state.rows.items() if lsn == record.lsn)
-            self.writes.setdefault(key, []).append((record.lsn, self.state.rows[key][0]))
+        digest = self.digests[-1]
+        if record.kind == Kind.DATA:
+            for key, value in decode_changes(record.raw, HEADER_BYTES):
+                assert value is not None
+                old = self.rows.get(key)
+                if old is not None:
+                    digest ^= row_digest(key, old)
+                self.rows[key] = value
+                digest ^= row_digest(key, value)
+                self.writes.setdefault(int(key[1:]), []).append((record.lsn, int(value)))
+                self.written[int(value)] = record.lsn
+        self.digests.append(digest)
 
     def value_at(self, key: Key, lsn: Lsn) -> tuple[Value | None, Lsn]:
         """The key's value, and the LSN that wrote it, in the state at `lsn`."""

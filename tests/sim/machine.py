@@ -7,21 +7,20 @@ Synced only after the sync, Applied after the rows, one copy at a time, nothing 
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from keystead_core.ids import Boot, Epoch, Lsn, Micros, NodeId, PartitionId
-from keystead_core.log.entries import EMPTY_LOG, LogEntry, LogPoint, RecoveredReplica
-from keystead_core.log.record import Kind, Record
+from keystead_core.log.ops import encode_change
+from keystead_core.log.record import Kind
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
-from keystead_core.replication.membership import decode_membership, encode_membership
+from keystead_core.replication.membership import decode_membership
 from keystead_core.replication.node import Node
-from tests.sim.durable import DurableLog, rebuilt
-from tests.sim.rows import Key, RowState, RowStore, Value, encode_write
-from tests.sim.standin import StandInLog
+from tests.sim.rows import Key, Value, key_bytes, value_bytes, value_of
+from tests.sim.stores import Stores
 from tests.sim.trace import brief
-from tests.sim.violation import Violation
+from tests.sim.volume import Volume
+from tests.sim.writer import Writer
 
 if TYPE_CHECKING:
     from tests.sim.checker import Seen
@@ -29,94 +28,6 @@ if TYPE_CHECKING:
 
 Answer = Callable[[str, Any, NodeId], None]
 """(outcome, value, hint): ok | refused (no trace of it) | unknown; the value or the reason; a node to try next."""
-
-
-class ColdStore:
-    """A partition's cold log: sealed records, of which a crash loses nothing."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    @property
-    def end(self) -> LogPoint:
-        if not self.records:
-            return EMPTY_LOG
-        last = self.records[-1]
-        return LogPoint(last.epoch, last.lsn, last.hash)
-
-    def behind(self, lsn: Lsn) -> list[Record]:
-        if not self.records or not self.records[0].lsn <= lsn + 1 <= self.records[-1].lsn:
-            return []
-        return self.records[lsn + 1 - self.records[0].lsn :]
-
-
-class Volume:
-    """What a machine's disk holds, and beside it the account of what it must hold (`durable`, `pending`)."""
-
-    def __init__(self, node_id: NodeId) -> None:
-        self.node_id = node_id
-        self.boot_counter = 0
-        self.log = StandInLog()
-        self.rows: dict[PartitionId, RowStore] = {}
-        self.cold: dict[PartitionId, ColdStore] = {}
-        self.durable: dict[PartitionId, DurableLog] = {}
-        self.pending: list[LogEntry] = []
-        self.damaged: set[PartitionId] = set()
-
-    def rows_of(self, partition: PartitionId) -> RowStore:
-        found = self.rows.get(partition)
-        if found is None:
-            found = self.rows[partition] = RowStore()
-        return found
-
-    def cold_of(self, partition: PartitionId) -> ColdStore:
-        found = self.cold.get(partition)
-        if found is None:
-            found = self.cold[partition] = ColdStore()
-        return found
-
-    def settle(self, count: int) -> None:
-        """The first `count` pending entries are durable now."""
-        for entry in self.pending[:count]:
-            log = self.durable.get(entry.partition)
-            if log is None:
-                log = self.durable[entry.partition] = DurableLog()
-            log.add(entry)
-        del self.pending[:count]
-
-    def crash(self, random: Random, power: bool) -> bool:
-        lost = self.log.crash(random, power)
-        for store in self.rows.values():
-            store.crash()
-        return lost
-
-    def recover(self) -> dict[PartitionId, RecoveredReplica]:
-        found = self.log.recover()
-        for partition, replica in found.items():
-            cold = self.cold_of(partition)
-            replica.cold_end = cold.end
-            replica.cold_start = cold.records[0].lsn if cold.records else 0
-            replica.applied_lsn = self.rows_of(partition).flushed.point.lsn
-        return found
-
-    def adopt(self, found: dict[PartitionId, RecoveredReplica]) -> None:
-        """What recovery found is durable from now on."""
-        before = self.durable
-        self.durable = {p: rebuilt(replica, before.get(p, DurableLog())) for p, replica in found.items()}
-        self.pending.clear()
-
-    def copy(self) -> Volume:
-        other = Volume(self.node_id)
-        other.boot_counter = self.boot_counter
-        other.log = self.log.copy()
-        for partition, store in self.rows.items():
-            rows = other.rows_of(partition)
-            rows.live, rows.flushed = store.flushed.copy(), store.flushed.copy()
-        for partition, cold in self.cold.items():
-            other.cold_of(partition).records = list(cold.records)
-        other.durable = {p: log.copy() for p, log in self.durable.items()}
-        other.pending = list(self.pending)
-        return other
 
 
 class Machine:
@@ -174,20 +85,20 @@ class Process:
         self.answers: dict[int, tuple[Key, Value, Answer]] = {}
         self.targets: dict[PartitionId, int] = {}
         self.committed: dict[PartitionId, Epoch] = {}
-        self.drops: dict[PartitionId, int] = {}
-        self._apply_at: dict[PartitionId, Micros] = {}
-        self._syncing = False
-        self._sequence = 0
         self._armed: Micros = -1
         self._tick_waits = False
-        found = volume.recover()
+        hot_log, replicas = volume.open()
+        found = {replica.partition: replica for replica in replicas}
         cluster.checker.on_recovered(volume, found)
         volume.adopt(found)
+        self.may_found = not hot_log.report.unknown
+        self.writer = Writer(self, hot_log)
+        self.stores = Stores(self)
         self.core = Node(
             cluster.scenario.settings,
             self.node_id,
             self.boot,
-            list(found.values()),
+            replicas,
             self.now,
             self.random.getrandbits(63),
         )
@@ -198,6 +109,7 @@ class Process:
 
     def start(self) -> None:
         self._carry_out("start", self.core.start(self.now))
+        self.later(self.random.randrange(self.cluster.scenario.settings.lease), self._keep_house)
 
     # -- events in ------------------------------------------------------------------------------------------------
 
@@ -271,83 +183,36 @@ class Process:
         for effect in effects:
             self.cluster.trace.line(timeline.now, timeline.current, timeline.cause, "", "  -> " + brief(effect))
 
+    def tell(self, text: str) -> None:
+        """A line in the trace."""
+        timeline = self.cluster.timeline
+        if self.cluster.trace.verbose:
+            self.cluster.trace.line(timeline.now, timeline.current, timeline.cause, self.name, text)
+
     def _send(self, effect: ef.Send) -> None:
         self.cluster.network.send(self.machine, self.node_id, self.boot, effect.to, effect.message)
 
-    def _persist(self, effect: ef.Persist) -> None:
-        self.volume.log.append(effect.entries)
-        self.volume.pending.extend(effect.entries)
-        self._sequence = effect.sequence
-        if self.machine.trap == "persist":
-            self.cluster.spring_trap(self.machine)
-            return
-        self._sync()
+    def _keep_house(self) -> None:
+        """What the node does now and then: seals what pins the hot log, flushes rows, moves masterships back."""
+        space = self.writer.hot_log.space()
+        if space.is_scarce:
+            for partition, _ in space.pins:
+                self.step(ev.SealWanted(partition))
+        self.step(ev.Rebalance())
+        if self.alive:
+            self.stores.keep_house()
+            self.later(self.cluster.scenario.settings.lease, self._keep_house)
 
-    def _sync(self) -> None:
-        pending = len(self.volume.pending)
-        if self._syncing or not pending:
-            return
-        self._syncing = True
-        machine = self.machine
-        delay = machine.sync_micros // 2 + self.random.randrange(machine.sync_micros)
-        delay += max(0, machine.stalled_until - self.cluster.timeline.now)
-        self.cluster.timeline.after(delay, self._synced, self.volume.log.begin_sync(), self._sequence, pending)
-
-    def _synced(self, mark: int, sequence: int, pending: int) -> None:
-        if not self.alive:
-            return
-        self.volume.log.end_sync(mark)
-        self.volume.settle(pending)
-        self._syncing = False
-        if self.machine.trap == "synced":
-            self.cluster.spring_trap(self.machine)
-            return
-        self.deliver(ev.Synced(sequence))
-        self._sync()
-
-    def _apply(self, effect: ef.Apply) -> None:
-        timeline = self.cluster.timeline
-        delay = 0 if self.random.random() < 0.5 else self.random.randrange(3000)
-        at = max(self._apply_at.get(effect.partition, 0), timeline.now + delay)
-        self._apply_at[effect.partition] = at
-        timeline.at(at, self.post, self._for_replica, self.drops.get(effect.partition, 0), self._applied, effect)
-
-    def _for_replica(self, drops: int, call: Callable[[Any], None], effect: Any) -> None:
-        """Carries on with work for a replica, unless its rows were dropped meanwhile."""
-        if self.drops.get(effect.partition, 0) == drops:
-            call(effect)
-
-    def _applied(self, effect: ef.Apply) -> None:
-        partition = effect.partition
-        store = self.volume.rows_of(partition)
-        state = store.live
-        if effect.records[0].lsn > state.point.lsn + 1:
-            for record in self.volume.cold_of(partition).behind(state.point.lsn):
-                if record.lsn < effect.records[0].lsn:
-                    state.apply(record)
-            if effect.records[0].lsn != state.point.lsn + 1:
-                raise Violation("rows cannot be brought level", f"{self.name} {effect} behind {state.point}")
-        for record in effect.records:
-            if record.lsn > state.point.lsn:
-                state.apply(record)
-        self.cluster.checker.on_applied(self, partition, state)
-        if self.random.random() < 0.15:
-            store.flush()
-        self._answer_puts(partition, effect.records)
-        self.step(ev.Applied(partition, effect.records[-1].lsn))
-
-    def _answer_puts(self, partition: PartitionId, records: list[Record]) -> None:
+    def answer_puts(self, partition: PartitionId, applied_lsn: Lsn) -> None:
+        """The rows hold everything up to `applied_lsn`."""
         waiting = self.waiting.get(partition)
         if not waiting:
             return
-        for record in records:
-            found = waiting.pop(record.lsn, None)
-            if found is None:
-                continue
-            token, epoch = found
+        for lsn in [lsn for lsn in waiting if lsn <= applied_lsn]:
+            token, epoch = waiting.pop(lsn)
             key, value, answer = self.answers.pop(token)
-            self.cluster.checker.on_put_answered(partition, key, value, record.lsn, epoch)
-            answer("ok", record.lsn, self.node_id)
+            self.cluster.checker.on_put_answered(partition, key, value, lsn, epoch)
+            answer("ok", lsn, self.node_id)
 
     def _proposed(self, effect: ef.Proposed) -> None:
         waiting = self.waiting.setdefault(effect.partition, {})
@@ -381,101 +246,8 @@ class Process:
         counter = self.cluster.locks.take(effect.partition, effect.at_least)
         self.later(self.cluster.network.latency(), self.step, ev.LockTaken(effect.partition, counter))
 
-    def _seal(self, effect: ef.Seal) -> None:
-        drops = self.drops.get(effect.partition, 0)
-        self.later(200 + self.random.randrange(4000), self._for_replica, drops, self._sealed, effect)
-
-    def _sealed(self, effect: ef.Seal) -> None:
-        cold = self.volume.cold_of(effect.partition)
-        new = [r for r in effect.records if r.lsn > cold.end.lsn]
-        if cold.records and new and new[0].prev_hash != cold.end.hash:
-            raise Violation("cold log with a gap", f"{self.name} {new[0]} behind {cold.end}")
-        cold.records.extend(new)
-        self.cluster.coverage["seal"] += 1
-        self.step(ev.Sealed(effect.partition, cold.end))
-
     def _release(self, effect: ef.ReleaseLog) -> None:
-        self.volume.log.release(effect.partition, effect.lsn)
-
-    def _read_cold(self, effect: ef.ReadCold) -> None:
-        drops = self.drops.get(effect.partition, 0)
-        self.later(100 + self.random.randrange(2000), self._for_replica, drops, self._cold_read, effect)
-
-    def _cold_read(self, effect: ef.ReadCold) -> None:
-        cold = self.volume.cold_of(effect.partition)
-        records = cold.behind(effect.after_lsn)
-        prev = EMPTY_LOG
-        if records and effect.after_lsn >= cold.records[0].lsn:
-            before = cold.records[effect.after_lsn - cold.records[0].lsn]
-            prev = LogPoint(before.epoch, before.lsn, before.hash)
-        elif records and effect.after_lsn > 0:
-            records = []
-        total, blob = 0, []
-        for record in records:
-            blob.append(record.raw)
-            total += len(record.raw)
-            if total >= effect.bytes_max:
-                break
-        if blob:
-            self.cluster.coverage["cold read"] += 1
-        self.step(ev.ColdRead(effect.partition, effect.peer, prev, b"".join(blob)))
-
-    # -- physical copies ------------------------------------------------------------------------------------------
-
-    def _send_copy(self, effect: ef.SendCopy) -> None:
-        state = self.volume.rows_of(effect.partition).live.copy()
-        receiver = self.cluster.by_node.get(effect.to)
-        if receiver is None or state.membership is None:
-            self.later(1000, self.step, ev.CopyFinished(effect.partition, effect.peer, False))
-            return
-        self._send_chunk(effect, state, receiver, 1 + self.random.randrange(5))
-
-    def _send_chunk(self, effect: ef.SendCopy, state: RowState, receiver: Machine, left: int) -> None:
-        """Each chunk of the copy crosses the network; one that is lost ends the copy."""
-        network = self.cluster.network
-        process = receiver.process
-        reachable = process is not None and process.node_id == effect.to and not process.paused
-        if not reachable or not network.passes(self.machine.index, receiver.index):
-            self.later(50_000, self.step, ev.CopyFinished(effect.partition, effect.peer, False))
-        elif left:
-            self.later(network.latency() * 4, self._send_chunk, effect, state, receiver, left - 1)
-        else:
-            assert process is not None
-            self.cluster.coverage["copy"] += 1
-            process.later(network.latency(), process._copy_arrives, effect, state)
-            self.later(network.latency(), self.step, ev.CopyFinished(effect.partition, effect.peer, True))
-
-    def _copy_arrives(self, effect: ef.SendCopy, state: RowState) -> None:
-        replica = self.core.replicas.get(effect.partition)
-        if replica is None or replica.id != effect.peer:
-            return
-        token = self.random.getrandbits(40) + 1
-        store = self.volume.rows_of(effect.partition)
-        store.staged[token] = state
-        assert state.membership is not None
-        membership = encode_membership(state.membership)
-        self.step(ev.CopyArrived(effect.partition, token, effect.epoch, state.point, membership))
-
-    def _install_copy(self, effect: ef.InstallCopy) -> None:
-        drops = self.drops.get(effect.partition, 0)
-        self.later(500 + self.random.randrange(3000), self._for_replica, drops, self._copy_installed, effect)
-
-    def _copy_installed(self, effect: ef.InstallCopy) -> None:
-        store = self.volume.rows_of(effect.partition)
-        state = store.staged.pop(effect.token)
-        store.live, store.flushed = state.copy(), state
-        self.volume.cold_of(effect.partition).records.clear()
-        self.cluster.checker.on_applied(self, effect.partition, state)
-        self.step(ev.CopyInstalled(effect.partition, effect.token))
-
-    def _discard_copy(self, effect: ef.DiscardCopy) -> None:
-        self.volume.rows_of(effect.partition).staged.pop(effect.token, None)
-
-    def _drop_rows(self, effect: ef.DropRows) -> None:
-        self.drops[effect.partition] = self.drops.get(effect.partition, 0) + 1
-        self.volume.rows.pop(effect.partition, None)
-        self.volume.cold.pop(effect.partition, None)
-        self.cluster.coverage["replica dropped"] += 1
+        self.writer.hot_log.release(effect.partition, effect.lsn)
 
     def _eligibility(self, effect: ef.EligibilityChanged) -> None:
         name = "eligibility refused" if effect.refusal else "ineligible" if effect.ineligible else "eligible again"
@@ -493,7 +265,9 @@ class Process:
         token = self.cluster.next_token()
         self.answers[token] = (key, value, answer)
         wall_clock = self.cluster.wall_clock(self.machine)
-        self.step(ev.Propose(partition, [(token, Kind.DATA, encode_write(key, value))], wall_clock))
+        self.step(
+            ev.Propose(partition, [(token, Kind.DATA, encode_change(key_bytes(key), value_bytes(value)))], wall_clock)
+        )
 
     def get(self, partition: PartitionId, key: Key, consistent: bool, floor: Lsn, answer: Answer) -> None:
         replica = self.core.replicas.get(partition)
@@ -505,16 +279,16 @@ class Process:
             if refusal:
                 answer("refused", refusal, self.core.node_of_master(replica))
                 return
-        elif replica.is_log_only or replica.staged:
+        elif replica.own_member is None or replica.is_log_only or replica.staged or not replica.applied_lsn:
             answer("refused", "no rows here", NodeId(""))
             return
-        state = self.volume.rows_of(partition).live
+        rows = self.stores.rows_of(partition)
+        value = value_of(rows.get(key_bytes(key)))
         if consistent:
-            self.cluster.checker.on_read_served(self, partition, key, state, floor)
+            lsn = self.cluster.checker.on_read_served(self, partition, key, value, floor)
         else:
-            self.cluster.checker.on_eventual_read(self, partition, key, state)
-        value, lsn = state.rows.get(key, (None, 0))
-        answer("ok", (value, lsn, state.point.lsn), self.node_id)
+            lsn = self.cluster.checker.on_eventual_read(self, partition, key, value, rows.applied_lsn)
+        answer("ok", (value, lsn, rows.applied_lsn), self.node_id)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -530,20 +304,20 @@ class Process:
 
 HANDLERS: dict[type, Callable[[Process, Any], None]] = {
     ef.Send: Process._send,
-    ef.Persist: Process._persist,
-    ef.Apply: Process._apply,
+    ef.Persist: lambda process, effect: process.writer.persist(effect),
+    ef.Apply: lambda process, effect: process.stores.apply(effect),
     ef.Proposed: Process._proposed,
     ef.ProposalRefused: Process._refused,
     ef.Deposed: Process._deposed,
     ef.MastershipChanged: Process._mastership,
     ef.TakeLock: Process._take_lock,
-    ef.Seal: Process._seal,
+    ef.Seal: lambda process, effect: process.stores.seal(effect),
     ef.ReleaseLog: Process._release,
-    ef.ReadCold: Process._read_cold,
-    ef.SendCopy: Process._send_copy,
-    ef.InstallCopy: Process._install_copy,
-    ef.DiscardCopy: Process._discard_copy,
-    ef.DropRows: Process._drop_rows,
+    ef.ReadCold: lambda process, effect: process.stores.read_cold(effect),
+    ef.SendCopy: lambda process, effect: process.stores.send_copy(effect),
+    ef.InstallCopy: lambda process, effect: process.stores.install_copy(effect),
+    ef.DiscardCopy: lambda process, effect: process.stores.discard_copy(effect),
+    ef.DropRows: lambda process, effect: process.stores.drop_rows(effect),
     ef.EligibilityChanged: Process._eligibility,
     ef.RenounceIdentity: Process._renounce,
 }

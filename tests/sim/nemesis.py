@@ -176,21 +176,44 @@ class Nemesis:
         machine.is_full = False
 
     def flip_bits(self, fault: Fault) -> None:
-        self.cluster.corrupt(self._victim(fault.a), "B", fault)
+        """A bit of a block of the hot log, or of a sealed segment, is another from now on."""
+        machine = self._victim(fault.a)
+        volume = machine.volume
+        if not self.cluster.may_strike(machine):
+            return
+        segments = [(files, name) for _, files in sorted(volume.segments.items()) for name in files.names()]
+        if segments and fault.b < 0.3:
+            files, name = segments[int(fault.c * len(segments))]
+            files.rot(name, fault.a * 97 % 1)
+        else:
+            used = [place for place, content in enumerate(volume.disk.blocks) if content[0]]
+            if not used or not volume.disk.rot(used[int(fault.c * len(used))], int(fault.b * 4096 * 8)):
+                return
+        volume.struck = True
+        self.cluster.count("B")
 
     def misdirect(self, fault: Fault) -> None:
-        self.cluster.corrupt(self._victim(fault.a), "M", fault)
+        """A block of the next batch lands elsewhere."""
+        machine = self._victim(fault.a)
+        if machine.process is not None and self.cluster.may_strike(machine):
+            machine.volume.struck = True
+            machine.volume.disk.lead_astray(fault.b, fault.c)
+
+    def _bears_loss_of(self, machine: Machine) -> bool:
+        """Does one good copy of everything stay, whatever may be damaged elsewhere?"""
+        others_sound = all(self.cluster.is_sound(m) for m in self.cluster.machines if m is not machine)
+        return others_sound and self.cluster.catalog.bears_loss_of(machine.volume.node_id)
 
     def lose_volume(self, fault: Fault) -> None:
         machine = self._victim(fault.a)
-        if self.cluster.catalog.bears_loss_of(machine.volume.node_id):
+        if self._bears_loss_of(machine):
             self.cluster.count("volume lost")
             self.cluster.lose_volume(machine, fault.lasts)
 
     def roll_back(self, fault: Fault) -> None:
         """The volume is what it was when this process, or the one before it, started."""
         machine = self._victim(fault.a)
-        bears = self.cluster.catalog.bears_loss_of(machine.volume.node_id)
+        bears = self._bears_loss_of(machine)
         if machine.old_copy is not None and machine.process is not None and bears and not self.cluster.locks.away:
             self.cluster.count("volume rolled back")
             self.cluster.roll_back(machine, fault.lasts)

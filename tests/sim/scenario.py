@@ -9,6 +9,7 @@ import msgspec
 
 from keystead_core.ids import MILLISECOND, SECOND
 from keystead_core.replication.settings import Settings
+from keystead_node.storage.geometry import Geometry
 
 FAULTS = "CPNAKDULBTMESRVX"
 """One letter for each fault of the protocol page; a run counts how often each fired."""
@@ -19,6 +20,10 @@ WEIGHTS = {
     "C": 5, "P": 3, "N": 5, "A": 3, "K": 2, "D": 2, "U": 2, "L": 2, "B": 2, "T": 3, "M": 1, "E": 1, "S": 3, "R": 7,
     "V": 1, "X": 2, "volume lost": 2, "volume rolled back": 1, "volume attached twice": 1,
 }  # fmt: skip
+
+
+GEOMETRIES = (Geometry(8, 8, 8), Geometry(8, 8, 8), Geometry(16, 8, 16))
+"""Hot logs so small that their segments are reused within a run."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -53,6 +58,8 @@ class Scenario(msgspec.Struct, frozen=True):
     faults_end: int
     live: bool
     faults: tuple[Fault, ...]
+    geometry: Geometry
+    cold_bytes_max: int
 
     def with_faults(self, faults: tuple[Fault, ...]) -> "Scenario":
         return msgspec.structs.replace(self, faults=faults)
@@ -84,6 +91,8 @@ def draw(seed: int) -> Scenario:
         faults_end=faults_end,
         live=random.random() < 0.35,
         faults=_faults(random, settings, faults_end),
+        geometry=random.choice(GEOMETRIES),
+        cold_bytes_max=random.choice((400, 1500, 1 << 20)),
     )
 
 

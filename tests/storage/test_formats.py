@@ -82,7 +82,7 @@ def index_of_all_kinds() -> bytes:
     builder = BatchBuilder(5, 4)
     builder.add_records(PartitionId(1), 3, chain_of(1, 3))
     builder.add_snip(PartitionId(2), 9, 4, builder.next_order)
-    builder.add_state(PartitionId(3), state_of(7, 2), builder.next_order)
+    builder.add_state(PartitionId(3), state_of(7, 2), builder.next_order, 5)
     builder.add_damaged(PartitionId(3), 8, 99, builder.next_order)
     builder.add_unknown(2, builder.next_order)
     builder.add_rescued(3)
@@ -121,7 +121,7 @@ def test_an_index_split_over_blocks_says_the_same_as_the_whole(sizes: list[list[
             records.append(record)
         builder.add_records(PartitionId(number + 1), 1, records)
     for number in range(states):
-        builder.add_state(PartitionId(number + 1), state_of(7, number), builder.next_order)
+        builder.add_state(PartitionId(number + 1), state_of(7, number), builder.next_order, 0)
     for number in range(snips):
         builder.add_snip(PartitionId(number + 1), 1, 1, builder.next_order)
     stream, _, blocks = builder.stream(10)
@@ -137,7 +137,7 @@ def test_items_keep_their_meaning_and_their_order() -> None:
     run, snip, state = items[:3]
     assert isinstance(run, RunItem) and [hash_ for hash_, _ in run.pairs] == [r.hash for r in chain_of(1, 3)]
     assert isinstance(snip, SnipItem) and (snip.partition, snip.first_lsn, snip.epoch) == (2, 9, 4)
-    assert isinstance(state, StateItem) and state.state == state_of(7, 2)
+    assert isinstance(state, StateItem) and (state.state, state.born) == (state_of(7, 2), 5)
     assert [item.order for item in items] == sorted(item.order for item in items)
 
 
@@ -150,7 +150,7 @@ STATES = st.builds(
 @given(STATES)
 def test_a_state_comes_back_as_it_was(state: ReplicaState) -> None:
     builder = BatchBuilder(5, 4)
-    builder.add_state(PartitionId(3), state, builder.next_order)
+    builder.add_state(PartitionId(3), state, builder.next_order, 0)
     item = decode_chunk(builder.stream(100)[0]).items()[0]
     assert isinstance(item, StateItem) and item.state == state
 

@@ -254,3 +254,26 @@ def test_payloads_fill_their_blocks() -> None:
     _, log = new_log(Geometry(segment_blocks=64, segment_count=8, ring_blocks=32))
     writes = log.append([AppendEntry(P1, 0, [record_after(EMPTY_LOG, 1, bytes(20 * PAYLOAD_BYTES))])])
     assert len(writes[0][1]) // 4096 == 21
+
+
+def test_a_replica_keeps_its_records_where_its_first_state_is_overwritten_and_a_tombstone_of_another_is_not() -> None:
+    """Found by the simulator (seeds 164, 187): the latest state was taken for the first, and all before it for dead."""
+    disk, log = new_log()
+    records = chain_of(1, 4)
+    write_batch(disk, log, StateEntry(P1, state_of(4, dropped=True)))
+    write_batch(disk, log, StateEntry(P1, state_of(8)))
+    filler: LogPoint = EMPTY_LOG
+    for number in range(200):
+        record = record_after(filler, 2, bytes(2500))
+        filler = LogPoint(record.epoch, record.lsn, record.hash)
+        write_batch(disk, log, AppendEntry(P2, record.lsn, [record]))
+        log.release(P2, record.lsn)
+        if number == 20:
+            write_batch(disk, log, AppendEntry(P1, 3, records))
+        if number == 21:
+            write_batch(disk, log, StateEntry(P1, state_of(8, promised=2)))
+        _, replicas = recover(disk.copy(), NODE, {P2: filler})
+        if number > 21:
+            mine = next(replica for replica in replicas if replica.partition == P1)
+            assert [r.lsn for r in mine.records] == [1, 2, 3, 4], f"after {number} batches"
+            assert (mine.commit_lsn, mine.state) == (3, state_of(8, promised=2))

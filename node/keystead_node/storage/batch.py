@@ -10,16 +10,17 @@
     kind          count            a               b                 more
     1 run         of records       first LSN       commit LSN        (hash:u64 length:u32) per record
     2 snip        0                first LSN       epoch             nothing
-    3 state       length of more   replica id      0                 ReplicaState as MessagePack
+    3 state       length of more   replica id      born              ReplicaState as MessagePack
     4 damaged     0                LSN             hash              nothing
     5 unknown     0                damaged batch   0                 nothing
     6 rescued     0                damaged batch   0                 nothing
 
 The bytes of the runs' records follow each other in the order of the items, from `data_pos` of the stream on. An item
 is ordered by its origin, (batch, index in the batch) where it was first written: moving it to a newer segment changes
-nothing of what it means. A run of no records names a commit LSN. `damaged` and `unknown` keep damage known when the
-segment in which it was found is reused. `rescued` says that of a batch whose own index is bad all that its index copy
-told stands here again, because the ring will be overwritten.
+nothing of what it means. A run of no records names a commit LSN. `born` is the origin of the first state of that
+replica id, where another one of the partition was here before: what is older was another's. `damaged` and `unknown`
+keep damage known when the segment in which it was found is reused. `rescued` says that of a batch whose own index is
+bad all that its index copy told stands here again, because the ring will be overwritten.
 """
 
 import struct
@@ -69,6 +70,7 @@ class StateItem(msgspec.Struct, frozen=True):
     order: Order
     partition: PartitionId
     state: ReplicaState
+    born: Order
 
 
 class DamagedItem(msgspec.Struct, frozen=True):
@@ -188,9 +190,9 @@ class BatchBuilder:
         self._add(_SNIP, 0, partition, first_lsn, epoch, order)
         self.has_state = True
 
-    def add_state(self, partition: PartitionId, state: ReplicaState, order: Order) -> None:
+    def add_state(self, partition: PartitionId, state: ReplicaState, order: Order, born: Order) -> None:
         more = _encode_state(state)
-        self._add(_STATE, len(more), partition, state.replica, 0, order, more)
+        self._add(_STATE, len(more), partition, state.replica, born, order, more)
         self.has_state = True
 
     def add_damaged(self, partition: PartitionId, lsn: Lsn, hash_: int, order: Order) -> None:
@@ -295,7 +297,7 @@ def _decode_items(stream: bytes, offset: int, end: int, data_pos: int) -> Iterat
         elif kind == _SNIP:
             yield SnipItem(order, PartitionId(partition), a, b)
         elif kind == _STATE:
-            yield StateItem(order, PartitionId(partition), _state_of(stream[offset : offset + more]))
+            yield StateItem(order, PartitionId(partition), _state_of(stream[offset : offset + more]), b)
         elif kind == _DAMAGED:
             yield DamagedItem(order, PartitionId(partition), a, b)
         elif kind == _UNKNOWN:

@@ -119,7 +119,10 @@ class ColdLog:
         return self._segments[-1].end if self._segments else EMPTY_LOG
 
     def size_bytes(self) -> int:
-        return sum(self._store.size_bytes(name.file) for name in self._segments)
+        return sum(self.size_of(name) for name in self._segments)
+
+    def size_of(self, name: SegmentName) -> int:
+        return self._store.size_bytes(name.file)
 
     def seal(self, records: Sequence[Record]) -> SegmentName:
         """Adds committed records behind the end; durable and verified when this returns. Raises ColdError."""

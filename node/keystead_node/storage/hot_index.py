@@ -56,7 +56,7 @@ class Tracked:
 
 
 class Tombstone:
-    """A replica that was dropped: kept for ever."""
+    """A replica that was dropped: kept for ever. What is older than its own order is dead."""
 
     __slots__ = ("order", "start", "state")
 
@@ -121,19 +121,30 @@ class HotIndex:
         for lsn in [lsn for lsn in tracked.damaged if lsn >= first_lsn]:
             del tracked.damaged[lsn]
 
-    def saw_state(self, partition: PartitionId, state: ReplicaState, order: Order, start: int) -> None:
+    def saw_state(
+        self, partition: PartitionId, state: ReplicaState, order: Order, start: int, born: Order | None = None
+    ) -> Order:
+        """Returns since when the partition's present replica is here.
+
+        At recovery the latest state tells it (`born`), and nothing older than that is told.
+        """
         tracked = self.of(partition)
         if state.dropped:
             self.tombstones[partition, state.replica] = Tombstone(order, start, state)
         if order < tracked.state_order:
-            return
+            return tracked.born
         is_other = tracked.state is not None and tracked.state.replica != state.replica
         if is_other or state.dropped:
+            tracked.released = 0
+        if born is not None:
+            tracked.born = born
+        elif is_other or state.dropped:
             tracked.born = order
-            tracked.released = tracked.commit_lsn = 0
+            tracked.commit_lsn = 0
             tracked.damaged.clear()
         tracked.state, tracked.state_order, tracked.state_start = state, order, start
         self.release(partition, state.base.lsn)
+        return tracked.born
 
     def release(self, partition: PartitionId, upto_lsn: Lsn) -> None:
         """Nothing up to that LSN is needed from here any more."""

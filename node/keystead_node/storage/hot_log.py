@@ -237,8 +237,8 @@ class HotLog:
                 case SnipEntry():
                     self._add_snip(builder, entry.partition, entry.first_lsn, entry.epoch, start)
                 case StateEntry():
-                    self.index.saw_state(entry.partition, entry.state, builder.next_order, start)
-                    builder.add_state(entry.partition, entry.state, builder.next_order)
+                    born = self.index.saw_state(entry.partition, entry.state, builder.next_order, start)
+                    builder.add_state(entry.partition, entry.state, builder.next_order, born)
                 case _:
                     assert_never(entry)
         if self._mover.is_moving or self.free_blocks < 2 * self._reserve_blocks:

@@ -181,13 +181,13 @@ class Mover:
         """Adds what has its newest copy in a batch that starts in `old`: states, tombstones, commit bounds, damage."""
         for (partition, _), tombstone in self._index.tombstones.items():
             if tombstone.start in old:
-                builder.add_state(partition, tombstone.state, tombstone.order)
+                builder.add_state(partition, tombstone.state, tombstone.order, tombstone.order)
                 tombstone.start = start
         for partition, tracked in self._index.partitions.items():
             state = tracked.state
             if state is not None and tracked.state_start in old:
                 if not state.dropped:
-                    builder.add_state(partition, state, tracked.state_order)
+                    builder.add_state(partition, state, tracked.state_order, tracked.born)
                 tracked.state_start = start
             if tracked.commit_lsn and tracked.commit_start in old:
                 builder.add_run(partition, tracked.commit_lsn, 0, [], [], builder.next_order)

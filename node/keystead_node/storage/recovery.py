@@ -5,8 +5,8 @@
    over was declared torn by an earlier recovery and is void.
 3. Torn or damaged. A batch of which a block is bad, stale or missing is DAMAGED if its index copy exists, if a later
    batch exists or if a block names it as synced; else it is torn, was never acknowledged, and is dropped.
-4. Replay, in the order of the items' origins. A snip kills what was written before it; a new replica of a partition
-   kills all that the one before it wrote; a later write of an LSN replaces an earlier one.
+4. Replay, in the order of the items' origins. A snip kills what was written before it; a later write of an LSN
+   replaces an earlier one. What another replica of the partition wrote, before the present one was here, is dead.
 5. Per partition, from the base or the cold log's end upwards: what does not chain by hash is dropped, and snipped by
    the log's next batch. Above a damaged record the log goes on; above any other gap it does not.
 
@@ -215,13 +215,19 @@ class Recovery:
 
 
 class Replay:
-    """Step 4: what is left of each partition, and the index of the log."""
+    """Step 4: what is left of each partition, and the index of the log.
 
-    def __init__(self, index: HotIndex) -> None:
+    `births`: since when each partition's present replica is here; what is older was another's, or dropped with it.
+    """
+
+    def __init__(self, index: HotIndex, births: Mapping[PartitionId, Order]) -> None:
         self.index = index
+        self._births = births
         self.held: dict[PartitionId, dict[Lsn, Held]] = {}
 
     def take(self, start: int, item: Item, records: list[Record | None]) -> None:
+        if isinstance(item, RunItem | SnipItem | DamagedItem) and item.order < self._births.get(item.partition, 0):
+            return
         match item:
             case RunItem():
                 self._take_run(start, item, records)
@@ -229,7 +235,8 @@ class Replay:
                 self.snip(item.partition, item.first_lsn)
                 self.index.saw_snip(item.partition, item.first_lsn, item.epoch, item.order, start)
             case StateItem():
-                self._take_state(start, item)
+                born = self._births[item.partition]
+                self.index.saw_state(item.partition, item.state, item.order, start, born)
             case DamagedItem():
                 self._hold(item.partition, item.lsn, Held(item.order, item.hash, None))
             case UnknownItem():
@@ -260,12 +267,6 @@ class Replay:
             held[lsn] = new
         if old is not None and old.record is None and new.record is not None:
             self.index.of(partition).repaired.add(lsn)
-
-    def _take_state(self, start: int, item: StateItem) -> None:
-        before = self.index.of(item.partition).born
-        self.index.saw_state(item.partition, item.state, item.order, start)
-        if self.index.of(item.partition).born != before:
-            self.held.pop(item.partition, None)
 
 
 class Chained(msgspec.Struct):
@@ -325,8 +326,8 @@ def recover(
     scan = recovery.scan()
     chained = recovery.chain(scan)
     index = HotIndex()
-    replay = Replay(index)
     items = recovery.read_items(scan, chained)
+    replay = Replay(index, {item.partition: item.born for _, _, item, _ in items if isinstance(item, StateItem)})
     for found in chained:
         index.saw_batch(found.start // scan.geometry.segment_blocks, found.number, found.start)
     for _, start, item, records in items:

@@ -54,13 +54,15 @@ class RowBudget(msgspec.Struct, frozen=True):
 class RowStore:
     """One open database. For one thread at a time, but `get`, `scan` and `flush`, which may run beside others."""
 
-    def __init__(self, path: Path, options: Any) -> None:
+    def __init__(self, path: Path, options: Any, engine: Any = rocksdict) -> None:
+        """`engine`: the library that keeps the database; the simulator hands in one of its own."""
         self.path = path
+        self._engine = engine
         try:
-            self._db: Any = rocksdict.Rdict(str(path), options)
+            self._db: Any = engine.Rdict(str(path), options)
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(path, error) from error
-        write: Any = rocksdict.WriteOptions()  # its stub takes the property for a method
+        write: Any = engine.WriteOptions()  # its stub takes the property for a method
         write.disable_wal = True
         self._db.set_write_options(write)
         self._applied = self._read_applied()
@@ -89,7 +91,7 @@ class RowStore:
         Raises DiskFailed or DiskFull.
         """
         assert applied_lsn >= self._applied, f"applied_lsn would fall from {self._applied} to {applied_lsn}"
-        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch = self._engine.WriteBatch(raw_mode=True)
         size = 0
         for key, value in changes:
             if value is None:
@@ -108,7 +110,7 @@ class RowStore:
     def clear(self, low: bytes, high: bytes | None, applied_lsn: Lsn) -> None:
         """Deletes all rows in [low, high) in the same way."""
         assert applied_lsn >= self._applied
-        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch = self._engine.WriteBatch(raw_mode=True)
         batch.delete_range(ROW + low, _ROWS_END if high is None else ROW + high)
         batch.put(_APPLIED, _LSN.pack(applied_lsn))
         self._write(batch)
@@ -165,7 +167,7 @@ class RowStore:
     def put_meta(self, name: bytes, value: bytes) -> None:
         """Keeps a fact about the store itself; durable with the next flush."""
         assert META + name != _APPLIED
-        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch = self._engine.WriteBatch(raw_mode=True)
         batch.put(META + name, value)
         self._write(batch)
 

@@ -1,0 +1,46 @@
+"""The rows of a partition follow its log, also where what they lack stands in the cold log alone."""
+
+import asyncio
+from pathlib import Path
+
+from keystead_core.ids import PartitionId
+from keystead_core.log.entries import EMPTY_LOG, LogPoint
+from keystead_core.log.ops import encode_change
+from keystead_core.log.record import Record
+from keystead_node.partition_store import PartitionStores
+from keystead_node.storage.row_store import RowStores
+from tests.storage.log_model import record_after
+
+P = PartitionId(1)
+
+
+def changes(count: int) -> list[Record]:
+    records: list[Record] = []
+    previous: Record | LogPoint = EMPTY_LOG
+    for number in range(count):
+        previous = record_after(previous, 1, encode_change(b"k%d" % (number % 3), b"v%d" % number))
+        records.append(previous)
+    return records
+
+
+def test_rows_go_on_from_a_cold_log_that_is_trimmed_up_to_them(tmp_path: Path) -> None:
+    records = changes(12)
+    lost: list[PartitionId] = []
+
+    async def run() -> None:
+        stores = PartitionStores(tmp_path, RowStores(tmp_path))
+        stores.on_rows_lost = lost.append
+        stores.cold_bytes_max = 0
+        store = stores.get(P)
+        rows = await store.open()
+        store.apply(records[:5], None)
+        rows.flush()
+        for begin in (0, 5):
+            store.seal(records[begin : begin + 5])
+        assert store.cold.start_lsn == 6
+        store.apply(records[10:], None)
+        assert (store.applied_lsn, rows.get(b"k1")) == (12, b"v10")
+        stores.close()
+
+    asyncio.run(run())
+    assert lost == []
