@@ -20,8 +20,9 @@ LABEL org.opencontainers.image.title="keystead" \
       org.opencontainers.image.licenses="Apache-2.0" \
       keystead="image"
 COPY --from=install /opt/keystead /opt/keystead
-# PYTHONDONTWRITEBYTECODE: the root file system is read-only, and everything is compiled already.
-ENV PATH=/opt/keystead/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+# PYTHONDONTWRITEBYTECODE: the root file system is read-only, and everything is compiled already. USER: kopf asks who it is,
+# also where a platform runs it as a user that no file knows.
+ENV PATH=/opt/keystead/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=keystead
 USER 65532:65532
 WORKDIR /tmp
 CMD ["keystead-operator"]

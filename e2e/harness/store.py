@@ -1,5 +1,7 @@
 """One StorageCluster in a namespace of its own: made, looked at, changed, the way a person does it by kubectl."""
 
+import base64
+import os
 import re
 from typing import Any
 
@@ -17,11 +19,16 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 class Store:
     """The StorageCluster `name` in `namespace`. Methods raise AssertionError with what was seen."""
 
-    def __init__(self, kube: Kube, namespace: str, name: str = "keystead") -> None:
+    def __init__(self, kube: Kube, namespace: str, name: str = "keystead", encrypted: bool = True) -> None:
+        self.encrypted = encrypted and not os.environ.get("KEYSTEAD_E2E_PLAIN")
         self.kube = kube
         self.namespace = namespace
         self.name = name
         self.table = "e2e-load"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.encrypted else "http"
 
     # ---- what is declared
 
@@ -34,6 +41,7 @@ class Store:
             "nodes": 3,
             "storage": {"size": "1Gi"},
             "replication": {"replicas": 3, "writeQuorum": 2, "durableZones": 2},
+            "tls": {"enabled": self.encrypted},
             "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
         }
         metadata = {"name": self.name, "namespace": self.namespace}
@@ -91,14 +99,11 @@ class Store:
         }
 
     def endpoint(self) -> str:
-        scheme = "http" if self._declared()["spec"].get("tls", {}).get("enabled") is False else "https"
-        return f"{scheme}://{self.name}.{self.namespace}.svc:8000"
+        return f"{self.scheme}://{self.name}.{self.namespace}.svc:8000"
 
     def authorities(self) -> str:
         """The certificates to trust, PEM; "" without encryption."""
-        import base64
-
-        found = self.kube.get("Secret", self.namespace, f"{self.name}-tls")
+        found = self.kube.get("Secret", self.namespace, f"{self.name}-tls") if self.encrypted else None
         return base64.b64decode(found["data"]["ca.crt"]).decode() if found else ""
 
     def _declared(self) -> Object:
@@ -118,7 +123,7 @@ class Store:
         for pod in self.pods():
             name = pod["metadata"]["name"]
             try:
-                text = self.kube.metrics_of_pod(self.namespace, name, ADMIN_PORT)
+                text = self.kube.metrics_of_pod(self.namespace, name, ADMIN_PORT, self.scheme)
             except (Refused, NoAnswer):
                 continue
             match = re.search(r'keystead_replicas\{role="master"\} (\d+)', text)
