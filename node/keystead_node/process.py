@@ -208,7 +208,7 @@ class NodeProcess:
         self._stopping.set()
 
     def _status(self) -> dict[str, Any]:
-        return node_status(self.config, self.shell, self.keeper, self.volume.was_empty)
+        return node_status(self.config, self.shell, self.keeper, self.volume.held_nothing)
 
     async def _on_request(self, sender: NodeId, request: rq.Request) -> rq.Answer:
         match request:

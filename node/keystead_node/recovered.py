@@ -32,9 +32,11 @@ class OpenVolume:
         self.row_stores: RowStores
         self.node = NodeId(volume.identity.node_id)
         self.boot = volume.identity.boot
-        self.was_empty = volume.was_empty
         self.may_have_lost_replicas = bool(hot_log.report.unknown)
         """Damage took what no index names: a replica that is not in `replicas` may have been here all the same."""
+        self.held_nothing = not replicas and not self.may_have_lost_replicas
+        """Nothing was lost if the volume is taken for a new one: so it is at the first start, and after starts that
+        came before the node was given any replica."""
 
     def disk_level(self) -> int:
         """0: enough space; 1: below reserve 1 (growing writes are refused); 2: below reserve 2."""

@@ -24,7 +24,7 @@ def node_status(config: NodeConfig, shell: Shell, keeper: MapKeeper, volume_empt
             "boot": core.boot >> 16,
             "state": state,
             "formed": CATALOG_PARTITION in core.replicas,
-            "volume_empty": volume_empty and not core.replicas,
+            "volume_empty": volume_empty and not core.replicas and not keeper.map.cluster,
             "pid": os.getpid(),
             "api_port": config.api_port,
         },

@@ -1,6 +1,6 @@
 """keystead-operator: watches, leads or waits to lead, and reconciles until it is told to stop.
 
-    keystead-operator [--namespace NS | --all-namespaces] [--lease-namespace NS] [--identity ID] [--kubeconfig F]
+    keystead-operator [--namespace NS ... | --all-namespaces] [--lease-namespace NS] [--identity ID] [--kubeconfig F]
 
 Exit codes: 0 stopped, 2 no API server to talk to.
 """
@@ -42,7 +42,7 @@ log = structlog.get_logger("operator")
 class Options(argparse.Namespace):
     """The command line."""
 
-    namespace: str | None
+    namespace: list[str] | None
     all_namespaces: bool
     lease_namespace: str | None
     identity: str | None
@@ -55,7 +55,9 @@ class Options(argparse.Namespace):
 def parse(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="keystead-operator", description=__doc__)
     scope = parser.add_mutually_exclusive_group()
-    scope.add_argument("--namespace", help="the namespace to serve; its own if absent")
+    scope.add_argument(
+        "--namespace", action="append", help="a namespace to serve, more than once for several; its own if absent"
+    )
     scope.add_argument("--all-namespaces", action="store_true", help="serve every namespace")
     parser.add_argument("--lease-namespace", help="where the operator's own Lease is; its own namespace if absent")
     parser.add_argument("--identity", help="who holds the Lease; made up if absent")
@@ -77,8 +79,8 @@ class Operator:
         self._cache = Cache()
         self._queue = WorkQueue()
         self._progress = Progress(self._client, self._cache)
-        own = options.namespace or config.namespace
-        self._namespaces: list[str | None] = [None] if options.all_namespaces else [own]
+        named: list[str | None] = [*(options.namespace or [config.namespace])]
+        self._namespaces: list[str | None] = [None] if options.all_namespaces else named
         self._lease_namespace = options.lease_namespace or config.namespace
         self._identity = options.identity or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._image = os.environ.get(IMAGE_VARIABLE, IMAGE_DEFAULT)

@@ -10,12 +10,18 @@ CONNECTIONS_PER_NODE_MAX = 16
 
 
 class AdminSession(AdminClient):
-    """`context`: with the operator's certificate, for clusters with TLS; None: plain HTTP."""
+    """`use` says how: with the operator's certificate against the nodes' common name, or without TLS."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._context = context
+        self._context: ssl.SSLContext | None = None
+        self._server_name: str | None = None
         self._session: aiohttp.ClientSession | None = None
+
+    async def use(self, context: ssl.SSLContext | None, server_name: str | None) -> None:
+        """From now on; connections made before are closed. `context` None: plain HTTP."""
+        await self.close()
+        self._context, self._server_name = context, server_name if context is not None else None
 
     async def close(self) -> None:
         if self._session is not None:
@@ -36,6 +42,7 @@ class AdminSession(AdminClient):
                 method,
                 f"{scheme}://{address}{path}",
                 data=content,
+                server_hostname=self._server_name,
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             ) as answer:

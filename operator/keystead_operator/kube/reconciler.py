@@ -12,6 +12,7 @@ import structlog
 from keystead_operator.catalog_access import CatalogAccess
 from keystead_operator.kube.admin_session import AdminSession
 from keystead_operator.kube.cache import Cache
+from keystead_operator.kube.certificates import Certificates
 from keystead_operator.kube.client import KubeClient, KubeError
 from keystead_operator.kube.infrastructure import Applier, common_objects
 from keystead_operator.kube.lease import Leadership
@@ -40,6 +41,7 @@ class Cluster:
         access = CatalogAccess(self.admin, self._transitions)
         self.substrate = KubeSubstrate(resource, cache, client, access)
         self.applier = Applier(client)
+        self.certificates = Certificates(client)
         self.reporter = Reporter(client, cache, self.applier)
         self.acted_at = 0.0
         self._leadership = leadership
@@ -119,6 +121,8 @@ class Reconciler:
         substrate.resource = resource
         zones = await self._zones.under(resource.spec["zones"]["topologyKey"])
         frame = await substrate.prepare(self._image, zones)
+        if await cluster.certificates.ensure(frame):
+            await cluster.admin.use(cluster.certificates.context, frame.peer_name)
         for manifest in common_objects(frame):
             await cluster.applier.apply(manifest)
         done = await reconcile(substrate)
