@@ -12,6 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from keystead_node.metrics import Metrics, _Figures
+from keystead_operator.kube import rights
 
 REPOSITORY = Path(__file__).parents[2]
 CHART = REPOSITORY / "charts" / "keystead"
@@ -27,6 +28,27 @@ def test_chart_has_the_version_of_the_package() -> None:
 
 def test_default_values_fulfil_the_schema() -> None:
     jsonschema.validate(VALUES, SCHEMA)
+
+
+def _rules(name: str) -> list[dict[str, Any]]:
+    """The rules that templates/rbac.yaml defines: plain YAML between two lines of the template language."""
+    text = (CHART / "templates" / "rbac.yaml").read_text()
+    match = re.search(rf'define "{name}" -}}}}\n(.*?)\n{{{{- end }}}}', text, re.DOTALL)
+    assert match is not None
+    found: list[dict[str, Any]] = yaml.safe_load(match.group(1))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("keystead.rules", rights.NAMESPACED),
+        ("keystead.leading", rights.LEADING),
+        ("keystead.everywhere", rights.CLUSTER_WIDE),
+    ],
+)
+def test_roles_hold_exactly_the_rights_that_the_operator_uses(name: str, used: tuple[rights.Right, ...]) -> None:
+    assert _rules(name) == [right.rule() for right in used]
 
 
 def _keys(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> set[str]:
