@@ -4,13 +4,19 @@
 # and no setting of the machine's gets into the image. BASE is any image with Python 3.11 and pip.
 ARG BASE=python:3.11-slim
 
-FROM ${BASE} AS install
-COPY build/wheels /wheels
+FROM ${BASE} AS dependencies
+COPY build/wheels/dependencies /wheels
 COPY image/trim.sh /trim.sh
 RUN python3 -m venv --without-pip /opt/keystead \
     && python3 -m pip --python /opt/keystead/bin/python install --quiet --no-cache-dir --no-compile \
-        --no-index --no-deps --find-links /wheels /wheels/*.whl \
+        --no-index --no-deps /wheels/*.whl \
     && sh /trim.sh /opt/keystead \
+    && /opt/keystead/bin/python -m compileall -q -j 0 /opt/keystead/lib
+
+# Apart: it is all that changes from one build to the next.
+FROM dependencies AS install
+COPY build/wheels/own /wheels
+RUN python3 -m pip --python /opt/keystead/bin/python install --quiet --no-cache-dir --no-index --no-deps /wheels/*.whl \
     && /opt/keystead/bin/python -m compileall -q -j 0 /opt/keystead/lib
 
 FROM ${BASE}

@@ -39,6 +39,9 @@ def build_image(steps: Steps) -> str:
     layers = docker("image", "inspect", "--format", "{{json .RootFS}} {{json .Config}}", building)
     image = f"{REPOSITORY_OF_IMAGE}:e2e-{hashlib.sha256(layers.encode()).hexdigest()[:12]}"
     docker("tag", building, image)
+    for old in docker("images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY_OF_IMAGE).split():
+        if old.startswith(f"{REPOSITORY_OF_IMAGE}:e2e-") and old != image:
+            docker("rmi", old)
     return image
 
 

@@ -168,10 +168,13 @@ class Store:
             try:
                 cluster = self._declared()
                 tables = self.kube.list("Table", self.namespace)
+                pods = self.pods()
             except (NoAnswer, Refused) as problem:
                 raise NotYet(str(problem)) from problem
-            if (cluster.get("status") or {}).get("readyNodes") != cluster["spec"]["nodes"]:
-                raise NotYet(_words(cluster))
+            ready = sum(pod_is_ready(pod) for pod in pods)
+            # Both: the status may be from before whatever happened.
+            if not ready == cluster["spec"]["nodes"] == (cluster.get("status") or {}).get("readyNodes"):
+                raise NotYet(f"{ready} pods are ready; {_words(cluster)}")
             for found in (cluster, *tables):
                 if (
                     condition(found, "Available")["status"] != "True"

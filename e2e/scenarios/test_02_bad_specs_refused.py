@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from e2e.harness.commands import CommandFailed
+from e2e.harness.kube import condition
 from e2e.harness.store import Store
+from e2e.harness.waiting import NotYet, wait_for
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,7 @@ from e2e.harness.store import Store
         ({"failover": {"lock": "sometimes"}}, "spec.failover.lock", "Unsupported value"),
         ({"storage": {"size": "ten"}}, "spec.storage.size", "should match"),
     ],
+    ids=["replicas", "quorum", "nodes", "lock", "size"],
 )
 def test_a_wrong_cluster_is_refused_by_its_field(
     own_store: Callable[..., Store], spec: dict[str, Any], field: str, reason: str
@@ -48,14 +51,9 @@ def test_a_table_of_no_cluster_says_what_it_waits_for(own_store: Callable[..., S
     store.apply(store.table_manifest("orphan"))
 
     def probe() -> bool:
-        from e2e.harness.kube import condition
-        from e2e.harness.waiting import NotYet
-
         found = condition(store.kube.get("Table", store.namespace, "orphan"), "Available")
         if found["status"] != "False" or store.name not in found["message"]:
             raise NotYet(str(found))
         return True
-
-    from e2e.harness.waiting import wait_for
 
     wait_for("the table says that its cluster is missing", probe, 30)
