@@ -1,4 +1,7 @@
-"""The admin port (loopback or the pod's own network): health, metrics, status, and the operator's commands."""
+"""The admin port (loopback or the pod's own network): health, metrics, status, and the operator's commands.
+
+With TLS, health and metrics are open to everybody and all else to the operator and the nodes, by their certificates.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,8 +20,10 @@ from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.metrics import Metrics
 from keystead_node.shell import Shell
+from keystead_node.tls import Tls, may_command
 
 MAINTAIN_SECONDS_MAX = 10.0
+OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 
 
 class FoundingMember(msgspec.Struct):
@@ -51,7 +56,9 @@ class Admin:
         metrics: Metrics,
         status: Callable[[], dict[str, Any]],
         shutdown: Callable[[], None],
+        tls: Tls | None = None,
     ) -> None:
+        self._tls = tls
         self._shell = shell
         self._keeper = keeper
         self._client = client
@@ -62,7 +69,7 @@ class Admin:
 
     async def listen(self, bind: str, port: int) -> None:
         """Raises OSError."""
-        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app = web.Application(client_max_size=4 * 1024 * 1024, middlewares=[self._check_certificate])
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -80,11 +87,25 @@ class Admin:
         )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, bind, port).start()
+        door = self._tls.admin_door if self._tls is not None else None
+        await web.TCPSite(self._runner, bind, port, ssl_context=door).start()
 
     async def close(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @web.middleware
+    async def _check_certificate(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self._tls is not None and request.path not in OPEN_PATHS:
+            shown = request.get_extra_info("peercert")
+            if not may_command(self._tls.config, shown):
+                what = (
+                    "the certificate shown is neither the operator's nor a node's" if shown else "no certificate shown"
+                )
+                return _json({"ok": False, "error": f"{what}: only health and metrics are open"}, 403)
+        return await handler(request)
 
     async def _healthz(self, request: web.Request) -> web.Response:
         """The process runs and its event loop turns: never a question of quorums."""

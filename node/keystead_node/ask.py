@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from keystead_node.config import NodeConfig
+from keystead_node.tls import Tls, TlsConfig
+from keystead_node.watched_files import FilesUnusable
 
 PAUSE_SECONDS: Final = 0.2
 ASK_SECONDS_MAX: Final = 30.0
@@ -51,14 +53,34 @@ def prestop(config: NodeConfig, seconds_max: float) -> int:
 
 
 def exchange(config: NodeConfig, method: str, path: str, body: bytes, seconds_max: float) -> tuple[int, bytes]:
-    """(status, body). Raises OSError, http.client.HTTPException."""
-    connection = http.client.HTTPConnection(config.bind, config.admin_port, timeout=seconds_max)
+    """(status, body). Raises OSError (as which TLS errors come), http.client.HTTPException."""
+    connection: http.client.HTTPConnection
+    if config.tls is None:
+        connection = http.client.HTTPConnection(config.bind, config.admin_port, timeout=seconds_max)
+    else:
+        connection = _TlsConnection(config, config.tls, seconds_max)
     try:
         connection.request(method, path, body or None, {"Connection": "close"})
         response = connection.getresponse()
         return response.status, response.read()
     finally:
         connection.close()
+
+
+class _TlsConnection(http.client.HTTPConnection):
+    """Shows the node's own certificate, and looks for the nodes' common name in the one that it is shown."""
+
+    def __init__(self, config: NodeConfig, tls: TlsConfig, seconds_max: float) -> None:
+        super().__init__(config.bind, config.admin_port, timeout=seconds_max)
+        self._tls = tls
+
+    def connect(self) -> None:
+        try:
+            context = Tls(self._tls).dialling
+        except FilesUnusable as error:
+            raise OSError(str(error)) from error
+        super().connect()
+        self.sock = context.wrap_socket(self.sock, server_hostname=self._tls.peer_name)
 
 
 def _fail(message: str) -> int:

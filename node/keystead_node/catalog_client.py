@@ -1,9 +1,6 @@
 """Commands to the catalog from any node: to its own replica where that is the master, else over to the master."""
 
 import asyncio
-import fcntl
-import os
-from pathlib import Path
 
 import structlog
 
@@ -12,6 +9,7 @@ from keystead_core.catalog.results import CatalogReply, decode_reply
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_core.log.record import Kind
 from keystead_core.replication.events import LockTaken
+from keystead_node.catalog_locks import CatalogLock, LockUnavailable
 from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
 from keystead_node.shell import Shell
 from keystead_node.transport.requests import NOT_MASTER, OK, Answer, RequestFailed, RunCommand
@@ -29,9 +27,9 @@ class CatalogUnavailable(Exception):
 class CatalogClient:
     """`members()` names the catalog's nodes, the most likely master first."""
 
-    def __init__(self, shell: Shell, lock_file: str) -> None:
+    def __init__(self, shell: Shell, lock: CatalogLock | None) -> None:
         self._shell = shell
-        self._lock_file = Path(lock_file) if lock_file else None
+        self._lock = lock
         self._locks: dict[PartitionId, int] = {}
         self._tasks: set[asyncio.Future[None]] = set()
         self.members: list[NodeId] = []
@@ -122,31 +120,11 @@ class CatalogClient:
                 self._shell.post(LockTaken(request.partition, counter))
 
     async def _take_catalog_lock(self, at_least: int) -> None:
-        if self._lock_file is None:
+        if self._lock is None:
             return
         try:
-            counter = await self._shell.stores.in_thread(
-                raise_lock_file, self._lock_file, at_least, self._shell.core.id
-            )
-        except OSError as error:
-            log.warning("the catalog's lock file", error=str(error))
+            counter = await self._lock.take(at_least, self._shell.core.id)
+        except LockUnavailable as error:
+            log.warning("the catalog's lock is not taken", error=str(error))
             return
         self._shell.post(LockTaken(CATALOG_PARTITION, counter))
-
-
-def raise_lock_file(path: Path, at_least: int, taker: str) -> int:
-    """The catalog group's own lock in embedded mode: a counter in a file, raised under flock and fsynced.
-
-    Raises OSError.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        words = os.pread(descriptor, 4096, 0).split()
-        counter = max(int(words[0]) if words and words[0].isdigit() else 0, at_least) + 1
-        line = f"{counter} {taker}\n".encode().ljust(64)
-        os.pwrite(descriptor, line, 0)
-        os.fsync(descriptor)
-        return counter
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,8 @@ import msgspec
 
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
+from keystead_node.catalog_locks import CatalogLockConfig
+from keystead_node.tls import TlsConfig
 from keystead_node.transport.addresses import join_address
 
 FROM_ENVIRONMENT: Final = {
@@ -22,6 +24,7 @@ FROM_ENVIRONMENT: Final = {
     "advertise": "KEYSTEAD_ADVERTISE",
 }
 
+EXIT_BAD_CONFIG = 2
 EXIT_IN_USE = 3
 EXIT_NOT_WRITABLE = 4
 EXIT_TOO_NEW = 5
@@ -40,8 +43,9 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     """What a node is told.
 
     `host` and `disk`: names for what it shares with others, "" unknown. `bind`: the address it listens on; `advertise`:
-    the one under which others reach it. `seeds`: host:port of peers, where it looks for the others. `settings` are the
-    cluster's settings by name (docs/operations.md); those that concern a node process are read here.
+    the one under which others reach it. `seeds`: host:port of peers, where it looks for the others. `tls`: None for
+    plain connections. `credentials_dir`: of access keys, "" where any will do. `settings` are the cluster's settings by
+    name (docs/operations.md); those that concern a node process are read here.
     """
 
     cluster: str
@@ -57,7 +61,9 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     advertise: str = "127.0.0.1"
     seeds: list[str] = []
     catalog_lock_file: str = ""
-    access_keys: dict[str, str] = {}
+    catalog_lock: CatalogLockConfig | None = None
+    tls: TlsConfig | None = None
+    credentials_dir: str = ""
     settings: dict[str, Any] = {}
 
     @property

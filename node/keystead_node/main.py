@@ -14,9 +14,8 @@ import os
 import sys
 from pathlib import Path
 
-from keystead_node.config import ConfigError, NodeConfig, read_config
+from keystead_node.config import EXIT_BAD_CONFIG, ConfigError, NodeConfig, read_config
 
-EXIT_BAD_CONFIG = 2
 CONFIG_IN_PODS = Path("/etc/keystead/node.json")
 PRESTOP_SECONDS = 25.0
 

@@ -17,15 +17,19 @@ from keystead_core.replication import events as ev
 from keystead_core.replication.node import Node
 from keystead_node import recovered
 from keystead_node.admin import Admin
+from keystead_node.api.access_keys import AccessKeys
 from keystead_node.api.app import make_handler
+from keystead_node.api.auth import SignatureV4
 from keystead_node.api.http_server import HttpServer
 from keystead_node.catalog_client import CatalogClient
 from keystead_node.catalog_host import CatalogHost
+from keystead_node.catalog_locks import CatalogLock, FileLock
 from keystead_node.clock import boottime_us
 from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, NodeConfig
 from keystead_node.copies import Copies
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.find_peers import PeerFinder
+from keystead_node.lease_lock import LeaseLock
 from keystead_node.log_writer import LogWriter
 from keystead_node.logs import add_cause
 from keystead_node.map_keeper import BOOT_NONCE_BITS, MapKeeper
@@ -36,6 +40,7 @@ from keystead_node.rows import LocalRows
 from keystead_node.shell import Shell
 from keystead_node.status import node_status
 from keystead_node.storage.disk import DiskFailed
+from keystead_node.tls import HANDSHAKE_SECONDS_MAX, Tls
 from keystead_node.transport import requests as rq
 from keystead_node.transport.addresses import join_address
 from keystead_node.transport.codec import Hello
@@ -63,8 +68,13 @@ class NodeProcess:
         self._exit_reason = ""
 
     async def run(self) -> int:
-        """Serves until SIGTERM, SIGINT or a fatal fault. Raises what opening a volume raises, PortInUse, DiskFailed."""
+        """Serves until SIGTERM, SIGINT or a fatal fault.
+
+        Raises what opening a volume raises, PortInUse, FilesUnusable, DiskFailed.
+        """
         config = self.config
+        self.tls = Tls(config.tls) if config.tls is not None else None
+        self.access_keys = AccessKeys(Path(config.credentials_dir)) if config.credentials_dir else None
         volume = await asyncio.to_thread(recovered.open_volume, config)
         try:
             await self._build(volume)
@@ -93,13 +103,13 @@ class NodeProcess:
         self.log_bytes_max = config.number("log_memory_mb", 64) * MEGABYTE
         self.stores.cold_bytes_max = config.number("cold_log_mb", 64) * MEGABYTE
         hello = Hello(config.cluster, volume.node, boot, address=config.peer_address)
-        self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost)
+        self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost, self.tls)
         self.shell = Shell(self.core, self.peers, self.stores)
         self.writer = LogWriter(volume.hot_log, volume.disk, self._on_synced, self._on_log_full, self._on_disk_failed)
         self.shell.writer = self.writer
         self.catalog = CatalogHost()
         self.stores.interpreters[CATALOG_PARTITION] = self.catalog
-        self.client = CatalogClient(self.shell, config.catalog_lock_file)
+        self.client = CatalogClient(self.shell, self._catalog_lock())
         self.shell.take_lock = self.client.take_lock
         self.keeper = MapKeeper(self.shell, self.catalog, self.client, Path(config.data_dir), self._cluster_settings())
         self.peers.on_greeted = self.keeper.on_greeted
@@ -113,7 +123,13 @@ class NodeProcess:
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
         add_cause(self.shell.cause)
         self.metrics.observe(self.shell, self.writer, self.router, self.copies)
-        self.admin = Admin(self.shell, self.keeper, self.client, self.metrics, self._status, self.stop)
+        self.admin = Admin(self.shell, self.keeper, self.client, self.metrics, self._status, self.stop, self.tls)
+
+    def _catalog_lock(self) -> CatalogLock | None:
+        config = self.config
+        if config.catalog_lock is not None:
+            return LeaseLock(config.catalog_lock.lease)
+        return FileLock(Path(config.catalog_lock_file)) if config.catalog_lock_file else None
 
     def _cluster_settings(self) -> ClusterSettings:
         config = self.config
@@ -141,10 +157,15 @@ class NodeProcess:
                 ) from error
 
     async def _listen_api(self) -> None:
-        self.front = HttpServer(make_handler(self.router, None, self.metrics.requests.observe))
+        keys = self.access_keys
+        check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
+        self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
         loop = asyncio.get_running_loop()
         bind, port = self.config.bind, self.config.api_port
-        self._front_listener = await loop.create_server(self.front, bind, port, backlog=LISTEN_BACKLOG)
+        door, seconds = (self.tls.api_door, HANDSHAKE_SECONDS_MAX) if self.tls is not None else (None, None)
+        self._front_listener = await loop.create_server(
+            self.front, bind, port, backlog=LISTEN_BACKLOG, ssl=door, ssl_handshake_timeout=seconds
+        )
 
     def _start(self) -> None:
         self.keeper.load()
@@ -160,6 +181,8 @@ class NodeProcess:
             asyncio.ensure_future(self._keep_house()),
             asyncio.ensure_future(self.stores.open_all()),
         ]
+        watched = [found.files for found in (self.tls, self.access_keys) if found is not None]
+        self._tasks += [asyncio.ensure_future(files.watch()) for files in watched]
         gc.collect()
         gc.freeze()
 

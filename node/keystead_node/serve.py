@@ -7,6 +7,7 @@ import sys
 import uvloop
 
 from keystead_node.config import (
+    EXIT_BAD_CONFIG,
     EXIT_DISK_FAILED,
     EXIT_IN_USE,
     EXIT_NOT_WRITABLE,
@@ -18,6 +19,7 @@ from keystead_node.config import (
 from keystead_node.logs import configure_logs
 from keystead_node.process import NodeProcess, PortInUse
 from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
+from keystead_node.watched_files import FilesUnusable
 
 FILES_WANTED = 65_536
 SWITCH_SECONDS = 0.0005
@@ -33,6 +35,8 @@ def serve(config: NodeConfig) -> int:
     process = NodeProcess(config)
     try:
         return uvloop.run(process.run())
+    except FilesUnusable as error:
+        return _fail(error, EXIT_BAD_CONFIG)
     except VolumeInUse as error:
         return _fail(error, EXIT_IN_USE)
     except VolumeNotWritable as error:

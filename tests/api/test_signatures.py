@@ -1,7 +1,9 @@
 """With configured keys, only requests that are signed with one of them are served."""
 
+import hashlib
 import http.client
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,14 +22,17 @@ BODY = b'{"TableName":"none"}'
 
 @pytest.fixture
 def signed_front() -> Iterator[Front]:
-    running = Front(SignatureV4({"AKID": "s3cret", "OTHER": "other"}, time.time))
+    running = Front(SignatureV4(lambda: {"AKID": "s3cret", "OTHER": "other"}, time.time))
     yield running
     running.stop()
 
 
-def signed(front: Front, path: str = "/", key_id: str = "AKID", secret: str = "s3cret") -> dict[str, str]:
+def signed(
+    front: Front, path: str = "/", key_id: str = "AKID", secret: str = "s3cret", more: dict[str, str] | None = None
+) -> dict[str, str]:
     """The headers of a DescribeTable of BODY, signed by botocore."""
     headers = {"X-Amz-Target": "DynamoDB_20120810.DescribeTable", "Content-Type": "application/x-amz-json-1.0"}
+    headers |= more or {}
     request = AWSRequest("POST", front.endpoint + path, headers, BODY)
     SigV4Auth(Credentials(key_id, secret), "dynamodb", "eu-west-2").add_auth(request)
     return dict(request.headers.items())
@@ -100,12 +105,33 @@ def test_a_damaged_signature_says_what_is_wrong(
     assert got_message.startswith(message)
 
 
-@pytest.mark.parametrize(("shift_seconds", "word"), [(16 * 60, "expired"), (-16 * 60, "not yet current")])
-def test_a_signature_is_good_for_a_quarter_of_an_hour(shift_seconds: int, word: str) -> None:
-    running = Front(SignatureV4({"AKID": "s3cret"}, lambda: time.time() + shift_seconds))
+@pytest.mark.parametrize("claimed", ["UNSIGNED-PAYLOAD", hashlib.sha256(b"other").hexdigest()])
+def test_a_digest_that_is_not_the_bodys_is_no_signature(signed_front: Front, claimed: str) -> None:
+    right = hashlib.sha256(BODY).hexdigest()
+    assert send(signed_front, signed(signed_front, more={"X-Amz-Content-SHA256": right}))[0].endswith(
+        "NotFoundException"
+    )
+    headers = signed(signed_front, more={"X-Amz-Content-SHA256": claimed})
+    assert send(signed_front, headers)[0] == SERVICE + "InvalidSignatureException"
+
+
+def test_temporary_credentials_are_known_to_nobody(signed_front: Front) -> None:
+    headers = signed(signed_front, more={"X-Amz-Security-Token": "token"})
+    assert send(signed_front, headers)[0] == SERVICE + "UnrecognizedClientException"
+
+
+@pytest.mark.parametrize(
+    ("shift_seconds", "words"),
+    [
+        (16 * 60, r"expired: \d{8}T\d{6}Z is now earlier than \d{8}T\d{6}Z \(\d{8}T\d{6}Z - 15 min\.\)"),
+        (-16 * 60, r"not yet current: \d{8}T\d{6}Z is still later than \d{8}T\d{6}Z \(\d{8}T\d{6}Z \+ 15 min\.\)"),
+    ],
+)
+def test_a_signature_is_good_for_a_quarter_of_an_hour(shift_seconds: int, words: str) -> None:
+    running = Front(SignatureV4(lambda: {"AKID": "s3cret"}, lambda: time.time() + shift_seconds))
     try:
         kind, message = send(running, signed(running))
     finally:
         running.stop()
     assert kind == SERVICE + "InvalidSignatureException"
-    assert message.startswith(f"Signature {word}: ")
+    assert re.fullmatch(f"Signature {words}", message), message

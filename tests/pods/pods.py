@@ -3,6 +3,7 @@
 Addresses are on loopback, in a network 127.x.y.0/24 of this cluster alone. A volume is a directory and outlives pods.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,8 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,12 @@ from typing import Any
 import boto3
 import botocore.config
 import botocore.exceptions
+import msgspec
+
+from keystead_operator.admin_client import AdminClient, AdminTls, NodeUnreachable
 
 API, PEER, ADMIN = 8000, 7000, 7001
-STARTING_SECONDS_MAX = 30.0
+STARTING_SECONDS_MAX = 100.0
 
 
 class Pod:
@@ -63,16 +65,17 @@ class Pod:
         return subprocess.run(command, input=body, capture_output=True, text=True, env=self.environment(), timeout=60)
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """GET, or POST where there is a body. Raises OSError while the node does not answer."""
-        content = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"http://{self.address}:{ADMIN}{path}", content, timeout=15) as answer:
-            return json.load(answer)
+        """GET, or POST where there is a body. Raises NodeUnreachable, Refused."""
+        client, where = AdminClient(tls=self.cluster.admin_tls), f"{self.address}:{ADMIN}"
+        if body is not None:
+            return asyncio.run(client.post(where, path, body))
+        return msgspec.to_builtins(asyncio.run(client.map(where) if path == "/map" else client.status(where)))
 
     def status(self) -> dict[str, Any]:
         """{} while it does not answer."""
         try:
             found: dict[str, Any] = self.ask("/status")
-        except OSError:
+        except NodeUnreachable:
             return {}
         return found
 
@@ -83,7 +86,7 @@ class Pod:
     def stop(self) -> int:
         """SIGTERM, as the kubelet ends a container; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
@@ -106,6 +109,7 @@ class Pods:
         }
         self.pods: dict[str, Pod] = {}
         self.hosts: Path | None = None
+        self.admin_tls: AdminTls | None = None
 
     def set_hosts(self, name: str, numbers: list[int]) -> None:
         """Pods started from now on know the name by these addresses; those that know it already learn the change."""
@@ -182,7 +186,7 @@ class Pods:
     def wait(self, what: str, done: Callable[[], Any], seconds: float = STARTING_SECONDS_MAX) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            with contextlib.suppress(OSError, StopIteration):
+            with contextlib.suppress(NodeUnreachable, StopIteration):
                 if done():
                     return
             time.sleep(0.05)
@@ -231,9 +235,9 @@ def _own_network() -> tuple[str, socket.socket]:
 
 
 @contextlib.contextmanager
-def three_pods(directory: Path, **config: Any) -> Iterator[Pods]:
+def three_pods(where: "Path | Pods", **config: Any) -> Iterator[Pods]:
     """Three nodes in three zones, their catalog formed; nothing is left of them behind the block."""
-    cluster = Pods(directory, **config)
+    cluster = where if isinstance(where, Pods) else Pods(where, **config)
     try:
         cluster.config.setdefault("seeds", [f"{cluster.address(n)}:{PEER}" for n in (1, 2, 3)])
         cluster.start_all()

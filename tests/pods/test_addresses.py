@@ -66,7 +66,7 @@ def test_a_file_without_the_nodes_name_is_refused_unless_the_environment_gives_i
     cluster = Pods(tmp_path)
     try:
         pod = cluster.start("", "a", 1)
-        assert pod.process.wait(20) == 2
+        assert pod.process.wait(60) == 2
         assert "no `name`, and KEYSTEAD_NAME is not set" in pod.said()
     finally:
         cluster.destroy()

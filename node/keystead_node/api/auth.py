@@ -8,7 +8,7 @@ is the key known, is the signature right.
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from urllib.parse import parse_qsl, quote
 
@@ -52,10 +52,10 @@ class _Signature(msgspec.Struct, frozen=True):
 
 
 class SignatureV4:
-    """Checks signatures against secrets by access key id. `now`: seconds since 1970."""
+    """Checks signatures against secrets by access key id, as they are then. `now`: seconds since 1970."""
 
-    def __init__(self, secrets: Mapping[str, str], now: Callable[[], float]) -> None:
-        self._secrets = dict(secrets)
+    def __init__(self, secrets: Callable[[], Mapping[str, str]], now: Callable[[], float]) -> None:
+        self._secrets = secrets
         self._now = now
         self._signing_keys: dict[tuple[str, str, str], bytes] = {}
 
@@ -63,17 +63,21 @@ class SignatureV4:
         signature = _parse(request)
         self._check_date(signature)
         key_id, day, region = _scope(signature)
-        secret = self._secrets.get(key_id)
-        if secret is None:
+        secret = self._secrets().get(key_id)
+        if secret is None or "x-amz-security-token" in request.headers:  # temporary credentials: none were ever given
             raise UnrecognizedClient("The security token included in the request is invalid.")
         if "host" not in signature.signed_headers.split(";"):
             raise InvalidSignature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
-        canonical = _canonical_request(request, signature)
+        body_digest = hashlib.sha256(request.body).hexdigest()
+        canonical = _canonical_request(request, signature, body_digest)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         scope = f"{day}/{region}/{_SERVICE}/{_TERMINATOR}"
         to_sign = f"{_ALGORITHM}\n{signature.date}\n{scope}\n{digest}"
-        expected = hmac.new(self._signing_key(key_id, secret, day, region), to_sign.encode(), hashlib.sha256)
-        if not hmac.compare_digest(expected.hexdigest().encode(), signature.signature.encode()):
+        expected = hmac.new(self._signing_key(secret, day, region), to_sign.encode(), hashlib.sha256)
+        # Some clients sign the body's digest as a header too; it must be that of the body then, never UNSIGNED-PAYLOAD.
+        claimed = request.headers.get("x-amz-content-sha256", body_digest)
+        is_right = hmac.compare_digest(expected.hexdigest().encode(), signature.signature.encode())
+        if not is_right or claimed != body_digest:
             raise InvalidSignature(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
                 "Access Key and signing method. Consult the service documentation for details."
@@ -90,14 +94,16 @@ class SignatureV4:
         now = datetime.fromtimestamp(self._now(), UTC)
         age = (now - signed_at).total_seconds()
         if abs(age) > CLOCK_SKEW_SECONDS_MAX:
-            what, than = ("expired", "earlier") if age > 0 else ("not yet current", "later")
+            what, sign = ("expired", "-") if age > 0 else ("not yet current", "+")
+            than = "now earlier" if age > 0 else "still later"
+            limit = now + timedelta(seconds=-CLOCK_SKEW_SECONDS_MAX if age > 0 else CLOCK_SKEW_SECONDS_MAX)
             raise InvalidSignature(
-                f"Signature {what}: {signature.date} is now {than} than {now.strftime(_DATE_FORMAT)} "
-                f"({'-' if age > 0 else '+'} 15 min.)"
+                f"Signature {what}: {signature.date} is {than} than {limit.strftime(_DATE_FORMAT)} "
+                f"({now.strftime(_DATE_FORMAT)} {sign} 15 min.)"
             )
 
-    def _signing_key(self, key_id: str, secret: str, day: str, region: str) -> bytes:
-        name = (key_id, day, region)
+    def _signing_key(self, secret: str, day: str, region: str) -> bytes:
+        name = (secret, day, region)
         key = self._signing_keys.get(name)
         if key is None:
             key = f"AWS4{secret}".encode()
@@ -158,7 +164,7 @@ def _scope(signature: _Signature) -> tuple[str, str, str]:
     return key_id, day, region
 
 
-def _canonical_request(request: SignedRequest, signature: _Signature) -> str:
+def _canonical_request(request: SignedRequest, signature: _Signature, body_digest: str) -> str:
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
         for name, value in parse_qsl(request.query, keep_blank_values=True)
@@ -173,6 +179,6 @@ def _canonical_request(request: SignedRequest, signature: _Signature) -> str:
             "&".join(f"{name}={value}" for name, value in pairs),
             headers,
             signature.signed_headers,
-            hashlib.sha256(request.body).hexdigest(),
+            body_digest,
         )
     )

@@ -6,14 +6,16 @@ were dialled to one boot of a node the older one stays, unless it came from a se
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
 from keystead_core.ids import Boot, NodeId
 from keystead_core.replication.messages import Message
+from keystead_node.tls import HANDSHAKE_SECONDS_MAX, Tls, is_peer, reason_of, tell_refused
 from keystead_node.transport import codec
 from keystead_node.transport.addresses import AddressError, split_address
 from keystead_node.transport.requests import REFUSED, Answer, Request, RequestFailed
@@ -48,6 +50,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name.
+        tls = self._peers.tls
+        if tls is not None and not is_peer(tls.config, transport.get_extra_info("peercert")):
+            tell_refused("peer port refused a connection", f"its certificate does not name {tls.config.peer_name}")
+            self.close()
+            return
         self.write(codec.encode_hello(self._peers.hello))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,7 +157,9 @@ class Peers:
         on_message: OnMessage,
         on_request: OnRequest,
         on_lost: Callable[[NodeId], None],
+        tls: Tls | None = None,
     ) -> None:
+        self.tls = tls
         self.hello = hello
         self.on_message = on_message
         self.on_request = on_request
@@ -170,7 +179,10 @@ class Peers:
     async def listen(self, bind: str, port: int) -> None:
         """Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self, dialled=False), bind, port)
+        door, seconds = (self.tls.peer_door, HANDSHAKE_SECONDS_MAX) if self.tls is not None else (None, None)
+        self._server = await loop.create_server(
+            lambda: Connection(self, dialled=False), bind, port, ssl=door, ssl_handshake_timeout=seconds
+        )
 
     def dial(self, addresses: list[str]) -> None:
         """Keeps a connection to each of these addresses, and to no other."""
@@ -190,11 +202,17 @@ class Peers:
             host, port = split_address(address)
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self, dialled=True, from_seed=from_seed), host, port
+                    lambda: Connection(self, dialled=True, from_seed=from_seed), host, port, **self._dialling()
                 )
+        except ssl.SSLError as error:
+            tell_refused(f"refused the node at {address}", reason_of(error))
+            return None
         except (OSError, TimeoutError, AddressError):
             return None
         return connection
+
+    def _dialling(self) -> dict[str, Any]:
+        return {} if self.tls is None else {"ssl": self.tls.dialling, "server_hostname": self.tls.config.peer_name}
 
     async def _keep_dialling(self, address: str) -> None:
         pause = DIAL_SECONDS_MIN
