@@ -6,9 +6,10 @@ import structlog
 
 from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
+from keystead_core.log.record import Kind
 from keystead_node.config import NodeConfig
 from keystead_node.partition_store import BASE_FILE
-from keystead_node.storage.cold_log import ColdLog, DirectoryStore
+from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore
 from keystead_node.storage.disk import FileDisk, Volume
 from keystead_node.storage.faults import file_io
 from keystead_node.storage.hot_log import HotLog
@@ -95,6 +96,9 @@ def _complete(data_dir: Path, replicas: list[RecoveredReplica], ends: dict[Parti
     for found in replicas:
         floor = _rows_floor(data_dir / "partitions" / str(found.partition) / BASE_FILE)
         complete(found, ends.get(found.partition, (0, EMPTY_LOG))[0], floor)
+        if found.partition in ends:
+            directory = data_dir / "partitions" / str(found.partition) / "cold"
+            find_sealed_membership(found, ColdLog(DirectoryStore(directory, file_io()), found.partition))
 
 
 def complete(found: RecoveredReplica, cold_start: Lsn, rows_floor: Lsn) -> None:
@@ -106,6 +110,26 @@ def complete(found: RecoveredReplica, cold_start: Lsn, rows_floor: Lsn) -> None:
     cold_leads_there = 0 < cold_start <= rows_floor + 1 and found.cold_end.lsn >= base
     if rows_floor >= base or cold_leads_there:
         found.applied_lsn = base
+
+
+def find_sealed_membership(found: RecoveredReplica, cold: ColdLog) -> None:
+    """What was sealed after the state was written, just before the stop, may hold a membership that nobody else has."""
+    if found.state is None or found.cold_end.lsn <= found.state.base.lsn:
+        return
+    try:
+        found.cold_membership = last_membership(cold, max(found.state.base.lsn + 1, found.cold_start))
+    except ColdError as error:
+        log.error("a sealed membership cannot be read", partition=found.partition, error=str(error))
+        found.damaged_unknown = True
+
+
+def last_membership(cold: ColdLog, first_lsn: int) -> bytes:
+    """The body of the last membership record at or above `first_lsn`; b"": there is none. Raises ColdError."""
+    body, lsn = b"", first_lsn
+    while lsn <= cold.end.lsn and (records := cold.read_from(lsn, MEGABYTE)):
+        body = next((r.body for r in reversed(records) if r.kind == Kind.MEMBERSHIP), body)
+        lsn = records[-1].lsn + 1
+    return body
 
 
 def _rows_floor(path: Path) -> int:

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import ReplicaId
+from keystead_core.ids import NO_REPLICA, NodeId, ReplicaId
 from keystead_core.replication.membership import (
     Membership,
     MembershipError,
     decode_membership,
     encode_membership,
     founding_membership,
-    next_change,
 )
+from keystead_core.replication.membership_steps import next_steps
 from tests.formats.strategies import ZONES, damaged, memberships
 
 STEPS_MAX = 40
@@ -120,15 +120,19 @@ def targets(draw: st.DrawFn, first_id: int) -> list[ReplicaTarget]:
     return [ReplicaTarget(ReplicaId(i), f"n{i}", ZONES[k % 3], "voter") for k, i in enumerate(ids)]  # type: ignore[arg-type]
 
 
+def everybody(membership: Membership) -> list[ReplicaId]:
+    return [m.replica for m in membership.members]
+
+
 @given(targets(1), targets(10))
 def test_single_steps_lead_to_the_target_by_the_rules(begin: list[ReplicaTarget], target: list[ReplicaTarget]) -> None:
     membership = founding_membership(begin, 0, 2, 1_000_000)
     level = [t.replica for t in target]
     for _ in range(STEPS_MAX):
-        after = next_change(membership, target, 1, level)
-        if after is None:
+        steps = next_steps(membership, target, 1, level, live=everybody(membership), master=NO_REPLICA)
+        if not steps:
             break
-        assert membership.refusal_of(after) == ""
+        after = next(step for step in steps if not membership.refusal_of(step))
         changed = {m.replica for m in membership.voters} ^ {m.replica for m in after.voters}
         assert len(changed) <= 1
         membership = after
@@ -141,7 +145,49 @@ def test_nobody_is_promoted_or_removed_before_the_new_ones_are_level(
 ) -> None:
     membership = founding_membership(begin, 0, 1, 1_000_000)
     voters = membership.voters
-    while (after := next_change(membership, target, 1, level=[])) is not None:
-        membership = after
+    while steps := next_steps(membership, target, 1, level=[], live=everybody(membership), master=NO_REPLICA):
+        membership = steps[0]
     if {t.replica for t in target} - {t.replica for t in begin}:
         assert membership.voters == voters
+
+
+def voters_of(*replicas: int, log_only: tuple[int, ...] = ()) -> list[ReplicaTarget]:
+    roles = [(n, "log-only" if n in log_only else "voter") for n in (*replicas, *log_only)]
+    return [ReplicaTarget(ReplicaId(n), NodeId(f"n{n}"), f"z{n}", role) for n, role in roles]
+
+
+def first_allowed(begin: list[ReplicaTarget], target: list[ReplicaTarget], live: list[int]) -> list[tuple[int, str]]:
+    """The members after the first step that the rules allow."""
+    membership = founding_membership(begin, 0, 1, 1_000_000)
+    steps = next_steps(membership, target, 1, level=[], live=[ReplicaId(n) for n in live], master=ReplicaId(1))
+    after = next(step for step in steps if not membership.refusal_of(step))
+    return [(m.replica, m.role) for m in after.members]
+
+
+def test_of_those_to_be_removed_the_dead_go_first_and_the_master_last() -> None:
+    assert first_allowed(voters_of(1, 2, 3), voters_of(2), live=[1, 2]) == [(1, "voter"), (2, "voter")]
+    assert first_allowed(voters_of(1, 2, 3), voters_of(3), live=[1, 2, 3]) == [(1, "voter"), (3, "voter")]
+
+
+def test_member_on_the_place_of_a_wanted_replica_leaves_first() -> None:
+    """Its node hosts one replica of the group: the wanted one could never come."""
+    wanted = [*voters_of(1, 2), ReplicaTarget(ReplicaId(9), NodeId("n3"), "z3", "voter")]
+    assert first_allowed(voters_of(1, 2, 3), wanted, live=[1, 2, 3]) == [(1, "voter"), (2, "voter")]
+
+
+def test_log_only_voter_that_may_not_stay_leaves_before_the_full_one() -> None:
+    begin = voters_of(1, 2, 5, log_only=(3, 4))
+    assert first_allowed(begin, voters_of(1, log_only=(4,)), live=[1, 2, 3, 4, 5]) == [
+        (1, "voter"), (2, "voter"), (4, "log-only"), (5, "voter"),
+    ]  # fmt: skip
+
+
+def test_dead_full_voter_that_nobody_wants_does_not_keep_a_log_only_one_out() -> None:
+    """No log starts early enough for a voter of which nobody knows what it has."""
+    begin = [*voters_of(1, 2, 3), ReplicaTarget(ReplicaId(4), NodeId("n4"), "z4", "learner")]
+    target = voters_of(1, 2, log_only=(4,))
+    membership = founding_membership(begin, 0, 1, 1_000_000)
+    assert (
+        next_steps(membership, target, 1, level=[], live=[ReplicaId(n) for n in (1, 2, 3)], master=ReplicaId(1)) == []
+    )
+    assert first_allowed(begin, target, live=[1, 2]) == [(1, "voter"), (2, "voter"), (4, "learner")]

@@ -1,5 +1,7 @@
 """One node's core on a bench: events in, effects out, with every persist synced at will."""
 
+from typing import TypeVar
+
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import SECOND, NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, DamagedRecord, LogPoint, RecoveredReplica, ReplicaState
@@ -11,6 +13,8 @@ from keystead_core.replication.membership import Membership, encode_membership, 
 from keystead_core.replication.node import Node
 from keystead_core.replication.replica import Replica
 from keystead_core.replication.settings import Settings
+
+M = TypeVar("M")
 
 GROUP = PartitionId(7)
 A, B, C = (NodeId(name) for name in "abc")
@@ -43,10 +47,16 @@ class Rig:
     def __init__(self, records: list[Record], damaged: list[Record] | None = None, promised: int = 1) -> None:
         state = ReplicaState(ReplicaId(1), promised, ReplicaId(0), 0, "", EMPTY_LOG, b"")
         lost = [DamagedRecord(record.lsn, record.hash) for record in damaged or []]
-        found = RecoveredReplica(GROUP, state, records, 1, 0, damaged=lost)
+        found = self.recovered(records, state, lost)
         self.now = 10 * SECOND
         self.node = Node(Settings(lock="none"), A, BOOT, [found], 0, 1)
         self.effects: list[ef.Effect] = list(self.node.start(self.now))
+
+    @staticmethod
+    def recovered(
+        records: list[Record], state: ReplicaState, lost: list[DamagedRecord] | None = None
+    ) -> RecoveredReplica:
+        return RecoveredReplica(GROUP, state, records, 1, 0, damaged=lost or [])
 
     @property
     def replica(self) -> Replica:
@@ -72,5 +82,25 @@ class Rig:
         return self.hear(TARGETS[sender - 1].node, message)
 
 
-def sent(effects: list[ef.Effect], kind: type) -> list[msg.Message]:
-    return [e.message for e in effects if isinstance(e, ef.Send) and isinstance(e.message, kind)]
+def sent(effects: list[ef.Effect], kind: type[M], to: NodeId | None = None) -> list[M]:
+    """The messages of one kind that went out, to one node or to all."""
+    sends = [e for e in effects if isinstance(e, ef.Send) and to in (None, e.to)]
+    return [e.message for e in sends if isinstance(e.message, kind)]
+
+
+def elected() -> Rig:
+    """Node `a` leads epoch 2 with `b`; `c` has not answered yet."""
+    rig = Rig([founding_record()])
+    rig.now += 200_000
+    rig.step(ev.Tick())
+    rig.hear(TARGETS[1].node, msg.ProbeReply(GROUP, ReplicaId(2), BOOT, 0, 1, 1, 1, True, ""))
+    rig.sync()
+    epoch = rig.replica.promised
+    rig.hear(TARGETS[1].node, msg.Support(GROUP, ReplicaId(2), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
+    rig.now += 100_000
+    rig.step(ev.Tick())
+    rig.sync()
+    rig.hear(TARGETS[1].node, msg.Appended(GROUP, ReplicaId(2), BOOT, epoch, 2, True, 0))
+    assert rig.replica.commit_lsn == 2
+    rig.step(ev.Applied(GROUP, 2))
+    return rig

@@ -4,25 +4,7 @@ from keystead_core.ids import ReplicaId
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
-from tests.replication.rig import BOOT, GROUP, TARGETS, Rig, founding_record, sent
-
-
-def elected() -> Rig:
-    """Node `a` leads epoch 2 with `b`; `c` has not answered yet."""
-    rig = Rig([founding_record()])
-    rig.now += 200_000
-    rig.step(ev.Tick())
-    rig.hear(TARGETS[1].node, msg.ProbeReply(GROUP, ReplicaId(2), BOOT, 0, 1, 1, 1, True, ""))
-    rig.sync()
-    epoch = rig.replica.promised
-    rig.hear(TARGETS[1].node, msg.Support(GROUP, ReplicaId(2), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
-    rig.now += 100_000
-    rig.step(ev.Tick())
-    rig.sync()
-    rig.hear(TARGETS[1].node, msg.Appended(GROUP, ReplicaId(2), BOOT, epoch, 2, True, 0))
-    assert rig.replica.commit_lsn == 2
-    rig.step(ev.Applied(GROUP, 2))
-    return rig
+from tests.replication.rig import BOOT, GROUP, TARGETS, elected, sent
 
 
 def test_member_is_copied_when_the_cold_log_does_not_reach_it_and_asked_anew_behind_the_copy() -> None:

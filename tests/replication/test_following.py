@@ -1,10 +1,10 @@
 """What a follower acknowledges, and whom it follows."""
 
-from keystead_core.ids import ReplicaId
+from keystead_core.ids import NodeId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG
 from keystead_core.replication import messages as msg
 from keystead_core.replication.lease import pair_digest
-from tests.replication.rig import BOOT, GROUP, B, C, Rig, chain, founding_record, sent
+from tests.replication.rig import BOOT, GROUP, B, C, Rig, chain, founding_record, point, sent
 
 FIRST = founding_record()
 
@@ -14,7 +14,7 @@ def test_follower_acks_only_after_its_sync() -> None:
     (two,) = chain(FIRST, 2)
     assert not sent(rig.append(2, 2, FIRST, two), msg.Appended)
     (ack,) = sent(rig.sync(), msg.Appended)
-    assert ack == msg.Appended(GROUP, ReplicaId(1), BOOT, 2, 2, True, 0)
+    assert ack == msg.Appended(GROUP, ReplicaId(1), BOOT, 2, 2, True, 0, 1, 0)
 
 
 def test_follower_ignores_a_deposed_master() -> None:
@@ -81,3 +81,13 @@ def test_replica_that_learns_the_membership_from_its_master_grants_its_lease() -
     again = msg.Heartbeat(BOOT, BOOT, 2, 1, pair_digest(GROUP, 3), 1, [], [])
     (after,) = sent(rig.hear(B, again), msg.HeartbeatReply)
     assert after.excluded == []
+
+
+def test_learner_acks_to_a_master_that_its_log_does_not_name_yet() -> None:
+    """The master may have joined the group after the record up to which the learner has the log."""
+    rig = Rig([FIRST])
+    later = NodeId("z")
+    (two,) = chain(FIRST, 2)
+    rig.hear(later, msg.Append(GROUP, ReplicaId(9), BOOT, 2, point(FIRST), 1, two.raw))
+    (ack,) = sent(rig.sync(), msg.Appended, later)
+    assert ack.durable_lsn == 2

@@ -70,8 +70,12 @@ class Catalog:
         self.cluster.timeline.after(self.cluster.network.latency() * 2, self._reported, partition, membership)
 
     def _reported(self, partition: PartitionId, membership: Membership) -> None:
+        """What the catalog cannot take now is reported again."""
         group = self.groups[partition]
-        if not self.cluster.locks.away and membership.version > group.reported.version:
+        if self.cluster.locks.away:
+            again = self.cluster.scenario.settings.lease // 4
+            self.cluster.timeline.after(again, self._reported, partition, membership)
+        elif membership.version > group.reported.version:
             group.reported = membership
             self.cluster.coverage["membership reported"] += 1
 
@@ -145,9 +149,9 @@ class Catalog:
             taken = {t.node for t in target} | {m.node for m in group.reported.members}
             free = [m for m in self.cluster.machines if m.volume.node_id not in taken]
             free = [m for m in free if m.zone == zone] or free
-            if not free:
+            if not free and not (reused := self._reusable(group, target, role)):
                 return False
-            target.append(self.new_target(self.random.choice(free), role))
+            target.append(self.new_target(self.random.choice(free), role) if free else reused[0])
         voters = [t for t in target if t.role != "learner"]
         full = [t for t in voters if t.role == "voter"]
         zones = len({t.zone for t in voters})
@@ -156,10 +160,23 @@ class Catalog:
         log_only = len(voters) - len(full)
         if log_only and log_only > len(voters) // 2:
             return False
+        wanted = founding_membership(target, group.write_quorum_min, group.durable_zones, 0)
+        there = [t.replica for t in target if t.node not in self.cluster.lost_nodes]
+        if not wanted.is_durable(there) or not wanted.is_failover_quorum(there):
+            return False  # Nobody shrinks a group whose lost member is not replaced yet to one that is dead by it.
         group.target = target
         group.version += 1
         group.was_changed = True
         return True
+
+    def _reusable(self, group: Group, target: list[ReplicaTarget], role: str) -> list[ReplicaTarget]:
+        """Members that nobody wants any more, in the wanted role, on nodes that are there."""
+        kept = {t.replica for t in target}
+        return [
+            ReplicaTarget(m.replica, m.node, m.zone, m.role)
+            for m in group.reported.members
+            if m.replica not in kept and m.node in self.cluster.by_node and m.role == role
+        ]
 
     def change_at_random(self, a: float, b: float) -> bool:
         """Fault R; returns whether there was something to change."""
@@ -195,8 +212,9 @@ class Catalog:
         return True
 
     def _known_memberships(self, group: Group) -> list[Membership]:
-        """The reported one and each that stands in any running replica's log; and those on volumes that are down."""
-        known = [group.reported]
+        """The reported one, the wanted one, and each that stands in any running replica's log."""
+        wanted = founding_membership(group.target, group.write_quorum_min, group.durable_zones, 0)
+        known = [group.reported, wanted]
         for machine in self.cluster.machines:
             if machine.process is None:
                 continue

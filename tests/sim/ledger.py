@@ -7,6 +7,7 @@
 from keystead_core.ids import Epoch, Lsn
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record
+from keystead_core.replication.membership import Membership, decode_membership
 from tests.sim.rows import Key, Value, row_digest
 
 
@@ -18,6 +19,7 @@ class Ledger:
         self.writes: dict[Key, list[tuple[Lsn, Value]]] = {}
         self.written: dict[Value, Lsn] = {}
         self.rows: dict[bytes, bytes] = {}
+        self.memberships: list[tuple[Lsn, Membership]] = []
         self.served_epoch: Epoch = 0
 
     @property
@@ -27,6 +29,8 @@ class Ledger:
     def enter(self, record: Record) -> None:
         self.hashes.append(record.hash)
         self.epochs.append(record.epoch)
+        if record.kind == Kind.MEMBERSHIP:
+            self.memberships.append((record.lsn, decode_membership(record.body)))
         digest = self.digests[-1]
         if record.kind == Kind.DATA:
             for key, value in decode_changes(record.raw, HEADER_BYTES):
@@ -39,6 +43,10 @@ class Ledger:
                 self.writes.setdefault(int(key[1:]), []).append((record.lsn, int(value)))
                 self.written[int(value)] = record.lsn
         self.digests.append(digest)
+
+    def membership_at(self, lsn: Lsn) -> Membership | None:
+        """What the last membership record at or below `lsn` says."""
+        return next((m for at, m in reversed(self.memberships) if at <= lsn), None)
 
     def value_at(self, key: Key, lsn: Lsn) -> tuple[Value | None, Lsn]:
         """The key's value, and the LSN that wrote it, in the state at `lsn`."""

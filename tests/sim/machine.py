@@ -102,6 +102,7 @@ class Process:
             self.now,
             self.random.getrandbits(63),
         )
+        cluster.checker.on_restored(self, found)
 
     @property
     def now(self) -> Micros:

@@ -42,7 +42,7 @@ FOUND_WITHIN = {
     "write-quorum-one-short": 15,
     "ack-over-a-gap": 3,
     "snip-past-commit": 15,
-    "membership-by-the-new-quorum-alone": 25,
+    "membership-by-the-new-quorum-alone": 60,
     "learner-counted-as-voter": 25,
 }
 

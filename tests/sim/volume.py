@@ -7,7 +7,7 @@ from random import Random
 
 from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogEntry, RecoveredReplica
-from keystead_node.recovered import complete
+from keystead_node.recovered import complete, find_sealed_membership
 from keystead_node.storage.cold_log import ColdLog
 from keystead_node.storage.geometry import Geometry
 from keystead_node.storage.hot_log import HotLog
@@ -84,6 +84,8 @@ class Volume:
         for found in replicas:
             cold_start = logs[found.partition].start_lsn if found.partition in ends else 0
             complete(found, cold_start, self.floors.get(found.partition, 0))
+            if found.partition in ends:
+                find_sealed_membership(found, logs[found.partition])
         return hot_log, replicas
 
     def adopt(self, found: dict[PartitionId, RecoveredReplica]) -> None:

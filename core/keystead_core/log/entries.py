@@ -76,6 +76,7 @@ class RecoveredReplica(msgspec.Struct):
     `records` are in LSN order, without conflicts; the first chains to `state.base` or to the cold log's end. Where
     records are damaged there is a gap in them, and what stands above the gap is there too. `damaged_unknown`: damage
     of which no index says what it was. `cold_end`: the last record of the cold log, if any. `applied`: of the rows.
+    `cold_membership`: the body of the last membership record that the cold log holds above `state.base`, if any.
     """
 
     partition: PartitionId
@@ -87,3 +88,4 @@ class RecoveredReplica(msgspec.Struct):
     cold_end: LogPoint = EMPTY_LOG
     damaged: list[DamagedRecord] = []
     damaged_unknown: bool = False
+    cold_membership: bytes = b""

@@ -91,6 +91,7 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
     r.log.restart_at(event.base, membership)
     r.sealed, r.sealed_membership = event.base, membership
     r.staged = event.token
+    r.standing += 1
     r.matched_lsn = 0
     r.commit_lsn = r.apply_sent_lsn = event.base.lsn
     r.node.leases.recheck(r)
@@ -120,6 +121,7 @@ def on_rows_lost(r: Replica) -> None:
     r.sealed, r.sealed_membership = EMPTY_LOG, None
     r.commit_lsn = r.applied_lsn = r.apply_sent_lsn = r.matched_lsn = 0
     r.damage = None
+    r.standing += 1
     r.why = "its rows are damaged: waiting for a copy"
     r.node.leases.recheck(r)
     r.persist_state()

@@ -225,6 +225,8 @@ def _evaluate(r: Replica) -> None:
     newest = newest_supporter(r)
     if newest != r.id:
         _fetch(r, newest)
+    elif not can_stand(r):
+        give_up(r, "not a full voter by the log that was fetched")
     elif r.log.durable_lsn == r.log.last_lsn:
         master.begin(r)
 

@@ -7,11 +7,11 @@ oneself (docs/protocol.md, Membership).
 
 from __future__ import annotations
 
-from keystead_core.ids import Micros
-from keystead_core.replication import handover, reconfiguration
+from keystead_core.ids import Micros, ReplicaId
+from keystead_core.replication import handover, master, reconfiguration
 from keystead_core.replication.effects import EligibilityChanged
 from keystead_core.replication.messages import EligibilityReply, EligibilityRequest
-from keystead_core.replication.replica import DAMAGED, NEVER, PLANNED, Replica
+from keystead_core.replication.replica import DAMAGED, NEVER, PLANNED, Mastership, Replica
 
 
 def maintain(r: Replica) -> None:
@@ -45,7 +45,8 @@ def resume(r: Replica) -> None:
 
 def _ask_to_resume(r: Replica) -> None:
     for member in r.peers():
-        r.node.send(member.node, EligibilityRequest(r.partition, r.id, r.node.boot, False, ""))
+        standing = r.say_counts(False)
+        r.node.send(member.node, EligibilityRequest(r.partition, r.id, r.node.boot, False, "", standing))
     r.leaving_at = r.node.now + r.node.settings.heartbeat
     r.wake(r.leaving_at)
     _leave_if_acked(r)
@@ -69,8 +70,9 @@ def on_request(r: Replica, m: EligibilityRequest) -> None:
         refusal = _refusal_to_enter(r, m)
     elif r.mastership is not None:
         progress = r.mastership.progress.get(m.replica)
-        if progress is not None:
+        if progress is not None and master.is_last_word(progress, m.boot, m.standing):
             progress.eligible = False  # Until its own acks say otherwise.
+            r.node.leases.generation += 1
     r.node.send(r.node.sender, EligibilityReply(r.partition, r.id, r.node.boot, m.entering, refusal))
 
 
@@ -78,7 +80,7 @@ def _refusal_to_enter(r: Replica, m: EligibilityRequest) -> str:
     ship = r.mastership
     if ship is None or not ship.serving:
         return "not the serving master"
-    others = [p for p in reconfiguration.live_members(r) if p != m.replica]
+    others = [p for p in reconfiguration.live_members(r) if p != m.replica and not _is_excused(r, ship, p)]
     for membership in r.rules():
         if not membership.is_durable(others):
             return "without it writes could not reach their quorum and zones"
@@ -86,9 +88,14 @@ def _refusal_to_enter(r: Replica, m: EligibilityRequest) -> str:
             return "without it no failover would be possible"
     progress = ship.progress.get(m.replica)
     if progress is not None:
-        progress.eligible = False
-        r.node.leases.generation += 1
+        progress.excused_until = r.node.now + r.node.settings.lease
     return ""
+
+
+def _is_excused(r: Replica, ship: Mastership, replica: ReplicaId) -> bool:
+    """Was it allowed to become ineligible just now? Its acks say so only once it has."""
+    progress = ship.progress.get(replica)
+    return progress is not None and progress.excused_until > r.node.now
 
 
 def on_reply(r: Replica, m: EligibilityReply) -> None:

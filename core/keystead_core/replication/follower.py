@@ -41,7 +41,7 @@ def follow(r: Replica, m: Append) -> None:
     if r.role != FOLLOWER:
         r.step_down(f"replica {m.replica} leads epoch {m.epoch}")
     if r.master != m.replica or r.master_boot != m.boot:
-        r.master, r.master_boot = m.replica, m.boot
+        r.master, r.master_boot, r.master_node = m.replica, m.boot, r.node.sender
         r.matched_lsn = 0
         r.why = ""
         r.node.leases.recheck(r)
@@ -126,10 +126,9 @@ def send_appended(r: Replica) -> None:
         return
     lsn = ackable_lsn(r)
     counts = may_ack(r)
-    member = r.membership.member(r.master) if r.membership else None
-    node = member.node if member else r.node.node_of_master(r)
-    if node:
-        r.node.send(node, Appended(r.partition, r.id, r.node.boot, epoch, lsn, counts, r.log.base.lsn))
+    standing = r.say_counts(counts)
+    start, known = r.log.base.lsn, r.commit_lsn
+    r.node.send(r.master_node, Appended(r.partition, r.id, r.node.boot, epoch, lsn, counts, start, known, standing))
 
 
 def promise_allows_ack(r: Replica) -> bool:

@@ -60,8 +60,8 @@ class GrantsFrom:
         self.excluded.pop(partition, None)
         self.dirty = True
 
-    def heartbeat(self, boot: Boot, now: Micros) -> Heartbeat:
-        """The next heartbeat to the peer, sent at `now`."""
+    def heartbeat(self, boot: Boot, now: Micros, urgent: bool, reply: HeartbeatReply | None) -> Heartbeat:
+        """The next heartbeat to the peer, sent at `now`, with our reply to its last one where that has waited."""
         self.sequence += 1
         self.dirty = False
         self._sent[self.sequence] = (now, self.version, self.digest)
@@ -78,7 +78,9 @@ class GrantsFrom:
             changed = dict.fromkeys(p for version, p in self._changes if version > base)
             added = [(p, self.groups[p]) for p in changed if p in self.groups]
             removed = [p for p in changed if p not in self.groups]
-        return Heartbeat(boot, self.peer_boot, self.sequence, self.version, self.digest, base, added, removed)
+        return Heartbeat(
+            boot, self.peer_boot, self.sequence, self.version, self.digest, base, added, removed, urgent, reply
+        )
 
     def on_reply(self, reply: HeartbeatReply) -> bool:
         """Counts a reply; returns whether it renewed anything."""
@@ -184,8 +186,9 @@ class GrantsTo:
             changed.append(partition)
         return removed, changed
 
-    def reply(self, beat: Heartbeat, boot: Boot) -> HeartbeatReply:
-        return HeartbeatReply(boot, beat.boot, beat.sequence, self.version, self.digest, list(self.excluded.items()))
+    def reply(self, boot: Boot) -> HeartbeatReply:
+        """The reply to the last heartbeat, as of now: what we took out since it came is taken out of the reply."""
+        return HeartbeatReply(boot, self.boot, self.sequence, self.version, self.digest, list(self.excluded.items()))
 
     def bound_until(self, partition: PartitionId, granted: Micros) -> Micros:
         """Until when the group's grant to this peer binds us; -1 where we gave none."""

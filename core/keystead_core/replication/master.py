@@ -5,7 +5,7 @@ The commit rule, the lease rule and the serving rule each stand in one small fun
 
 from __future__ import annotations
 
-from keystead_core.ids import NO_REPLICA, Lsn, Micros, ReplicaId
+from keystead_core.ids import NO_REPLICA, Boot, Lsn, Micros, ReplicaId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_core.replication import catch_up, handover, reconfiguration, suspicion
@@ -22,7 +22,7 @@ def begin(r: Replica) -> None:
     epoch = r.candidacy.epoch
     supporters = sorted(r.candidacy.supporters)
     r.role, r.epoch, r.candidacy = MASTER, epoch, None
-    r.master, r.master_boot = r.id, r.node.boot
+    r.master, r.master_boot, r.master_node = r.id, r.node.boot, r.node.id
     r.mastership = Mastership(r.log.last_lsn + 1)
     if r.log.memberships and r.log.memberships[-1][0] > r.commit_lsn:
         r.mastership.changing_lsn = r.log.memberships[-1][0]  # A change inherited: it commits with the epoch record.
@@ -151,7 +151,7 @@ def _window_full(r: Replica, progress: Progress) -> bool:
 
 def _send(r: Replica, to: ReplicaId, progress: Progress, message: Append) -> None:
     r.send(to, message)
-    progress.told_lsn = message.commit_lsn
+    _note_told(r, progress, message.commit_lsn)
     if progress.resend_at == NEVER:
         progress.resend_at = r.node.now + r.node.settings.resend
         r.wake(progress.resend_at)
@@ -175,7 +175,7 @@ def _probe(r: Replica, to: ReplicaId, progress: Progress) -> None:
 def on_appended(r: Replica, m: Appended) -> None:
     """An ack, or (`counts` false) the progress of a member that may not ack."""
     ship, progress = _progress_of(r, m.replica, m.epoch)
-    if ship is None or progress is None:
+    if ship is None or progress is None or not is_last_word(progress, m.boot, m.standing):
         return
     progress.heard_at = r.node.now
     if progress.eligible != m.counts:
@@ -197,10 +197,20 @@ def on_appended(r: Replica, m: Appended) -> None:
         r.wake(progress.resend_at)
     advance(r)
     if r.mastership is ship:
+        _note_known(r, ship, progress, m.commit_lsn)
         if progress.next_lsn <= r.log.last_lsn:
             replicate(r)
         handover.proceed(r)
         reconfiguration.proceed(r)
+
+
+def is_last_word(progress: Progress, boot: Boot, standing: int) -> bool:
+    """Does the member say this as it stands now? With a new start or standing, nothing counts that it acked before."""
+    if boot == progress.boot and standing <= progress.standing:
+        return standing == progress.standing
+    progress.boot, progress.standing = boot, standing
+    progress.match_lsn = 0
+    return True
 
 
 def on_append_refused(r: Replica, m: AppendRefused) -> None:
@@ -223,8 +233,9 @@ def on_mismatch(r: Replica, m: AppendMismatch) -> None:
     progress.next_lsn = min(m.resume_lsn, r.log.last_lsn) + 1
     progress.resend_at = NEVER
     member = next((p for p in r.peers() if p.replica == m.replica), None)
-    if member and member.log_only and m.resume_lsn == 0:
-        reconfiguration.start_log_only(r, member)
+    if member and member.log_only and m.resume_lsn == 0 and reconfiguration.start_log_only(r, member):
+        progress.resend_at = r.node.now + r.node.settings.resend
+        r.wake(progress.resend_at)
         return
     _probe(r, m.replica, progress)
 
@@ -269,9 +280,8 @@ def advance(r: Replica) -> None:
     ship.failing_at = NEVER if lsn == r.log.last_lsn else r.node.now + r.node.settings.lease
     if ship.failing_at != NEVER:
         r.wake(ship.failing_at)
-    if ship.notice_at == NEVER:
-        ship.notice_at = r.node.now + r.node.settings.commit_notice
-        r.wake(ship.notice_at)
+    ship.notice_at = min(ship.notice_at, r.node.now + r.node.settings.commit_notice)
+    r.wake(ship.notice_at)
     handover.proceed(r)
     reconfiguration.on_commit(r)
 
@@ -330,17 +340,35 @@ def on_timer(r: Replica, now: Micros) -> None:
 
 
 def _tell_commit(r: Replica, ship: Mastership) -> None:
-    """Each follower that has heard nothing since the last commit learns it now."""
+    """Each follower that has heard nothing since the last commit learns it now; again, until it says that it knows.
+
+    One that is asked where it stands, or copied, hears of the commit by that.
+    """
     if not _tells_own(r):
         return
     for member in r.peers():
         progress = ship.progress.get(member.replica)
-        if progress is None or progress.paused or progress.copying or progress.told_lsn >= r.commit_lsn:
+        if progress is None or progress.paused or progress.copying or progress.known_commit_lsn >= r.commit_lsn:
             continue
-        progress.told_lsn = r.commit_lsn
-        prev = r.log.point_at(min(progress.next_lsn - 1, r.log.last_lsn))
-        if prev is not None:
-            r.send(member.replica, Append(r.partition, r.id, r.node.boot, r.epoch, prev, told_commit_lsn(r), b""))
+        if progress.told_lsn < r.commit_lsn or progress.retell_at <= r.node.now:
+            _note_told(r, progress, r.commit_lsn)
+            prev = r.log.point_at(min(progress.next_lsn - 1, r.log.last_lsn))
+            if prev is not None:
+                r.send(member.replica, Append(r.partition, r.id, r.node.boot, r.epoch, prev, told_commit_lsn(r), b""))
+        ship.notice_at = min(ship.notice_at, progress.retell_at)
+
+
+def _note_told(r: Replica, progress: Progress, commit_lsn: Lsn) -> None:
+    progress.told_lsn = commit_lsn
+    progress.retell_at = r.node.now + r.node.settings.resend
+
+
+def _note_known(r: Replica, ship: Mastership, progress: Progress, commit_lsn: Lsn) -> None:
+    """A member of an earlier version does not say what it knows: it counts as knowing what it was told."""
+    progress.known_commit_lsn = commit_lsn if commit_lsn >= 0 else progress.told_lsn
+    if progress.known_commit_lsn < r.commit_lsn and ship.notice_at == NEVER:
+        ship.notice_at = max(r.node.now, min(progress.retell_at, r.node.now + r.node.settings.resend))
+        r.wake(ship.notice_at)
 
 
 def _tells_own(r: Replica) -> bool:

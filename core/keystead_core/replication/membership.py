@@ -142,35 +142,6 @@ def founding_membership(
     return Membership(1, 1, members, write_quorum_min, durable_zones, lease)
 
 
-def next_change(
-    current: Membership, target: Iterable[ReplicaTarget], epoch: Epoch, level: Collection[ReplicaId]
-) -> Membership | None:
-    """The next single step from `current` towards `target`, or None where nothing can be done yet.
-
-    Replicas are added as learners, promoted once level, and others removed only when every target is a voter.
-    """
-    wanted = sorted(target, key=lambda t: t.replica)
-    for t in wanted:
-        if current.member(t.replica) is None:
-            return current.with_member(Member(t.replica, t.node, t.zone, False, t.role == "log-only"), epoch)
-    waiting = False
-    for t in wanted:
-        member = current.member(t.replica)
-        assert member is not None
-        if t.role == "learner" or (member.voter and member.log_only == (t.role == "log-only")):
-            continue
-        if member.voter and member.log_only and t.role == "voter":
-            continue  # A log-only member becomes full by copy under a new replica id.
-        if t.replica in level:
-            return current.with_member(msgspec.structs.replace(member, voter=True), epoch)
-        waiting = True
-    keep = {t.replica for t in wanted}
-    for m in current.members:
-        if m.replica not in keep and (not m.voter or not waiting):
-            return current.without(m.replica, epoch)
-    return None
-
-
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Membership)
 

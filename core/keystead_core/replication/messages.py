@@ -25,7 +25,9 @@ class Append(msgspec.Struct, frozen=True, array_like=True, tag=1):
 class Appended(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Follower to master, after Synced: the log equals the master's and is durable up to `durable_lsn`.
 
-    `counts` is false while the follower is ineligible: then it tells progress, and is no ack.
+    `counts` is false while the follower is ineligible: then it tells progress, and is no ack. `commit_lsn`: what the
+    follower knows to be committed; -1: it does not say. `standing` rises with each change of the follower's eligibility
+    and each replacement of its log: what it said with a lower one is void.
     """
 
     partition: PartitionId
@@ -35,6 +37,8 @@ class Appended(msgspec.Struct, frozen=True, array_like=True, tag=2):
     durable_lsn: Lsn
     counts: bool
     log_start: Lsn
+    commit_lsn: Lsn = -1
+    standing: int = 0
 
 
 class AppendRefused(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -145,23 +149,6 @@ class LogFetched(msgspec.Struct, frozen=True, array_like=True, tag=12):
     last_lsn: Lsn
 
 
-class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=13):
-    """Renews the grants of all groups that the sender masters and the receiver follows; sent per pair of nodes.
-
-    `version` and `digest` name the sender's set. `base_version` is what the receiver is believed to have; `added`
-    ((partition, epoch) pairs) and `removed` lead from there to `version`. `base_version` 0: `added` is the whole set.
-    """
-
-    boot: Boot
-    receiver_boot: Boot
-    sequence: int
-    version: int
-    digest: int
-    base_version: int
-    added: list[tuple[PartitionId, Epoch]]
-    removed: list[PartitionId]
-
-
 class HeartbeatReply(msgspec.Struct, frozen=True, array_like=True, tag=14):
     """Renews exactly the set that `version` and `digest` name, less `excluded` ((partition, promised epoch) pairs).
 
@@ -176,6 +163,26 @@ class HeartbeatReply(msgspec.Struct, frozen=True, array_like=True, tag=14):
     excluded: list[tuple[PartitionId, Epoch]]
 
 
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """Renews the grants of all groups that the sender masters and the receiver follows; sent per pair of nodes.
+
+    `version` and `digest` name the sender's set. `base_version` is what the receiver is believed to have; `added`
+    ((partition, epoch) pairs) and `removed` lead from there to `version`. `base_version` 0: `added` is the whole set.
+    Not `urgent`: the reply may wait for the receiver's own next heartbeat, and travel as its `reply`.
+    """
+
+    boot: Boot
+    receiver_boot: Boot
+    sequence: int
+    version: int
+    digest: int
+    base_version: int
+    added: list[tuple[PartitionId, Epoch]]
+    removed: list[PartitionId]
+    urgent: bool = True
+    reply: HeartbeatReply | None = None
+
+
 class EligibilityRequest(msgspec.Struct, frozen=True, array_like=True, tag=15):
     """A member tells that it wants to become ineligible (`entering`), or has been and wants to count again."""
 
@@ -184,6 +191,7 @@ class EligibilityRequest(msgspec.Struct, frozen=True, array_like=True, tag=15):
     boot: Boot
     entering: bool
     reason: str
+    standing: int = 0
 
 
 class EligibilityReply(msgspec.Struct, frozen=True, array_like=True, tag=16):

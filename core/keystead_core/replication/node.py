@@ -23,6 +23,7 @@ from keystead_core.replication import (
     read_lease,
     reconfiguration,
     repair,
+    support,
     suspicion,
 )
 from keystead_core.replication import events as ev
@@ -67,6 +68,7 @@ class Node:
         self.silent_until = silence_until(started_at, settings)
         self.replicas: dict[PartitionId, Replica] = {}
         self.tombstones: dict[PartitionId, ReplicaId] = {}
+        self.dropping: dict[PartitionId, ev.HostReplica | None] = {}
         self.boots: dict[NodeId, Boot] = {}
         self.down_peers: dict[NodeId, None] = {}
         self.maintaining = False
@@ -97,6 +99,9 @@ class Node:
     def start(self, now: Micros) -> list[Effect]:
         """The first effects after a start: replay what is committed, look for lost records, plan elections."""
         self.now = now
+        for partition in self.tombstones:
+            if partition not in self.replicas:
+                self.emit(DropRows(partition))  # The last process may have stopped before it could.
         for r in self.replicas.values():
             r.apply_committed()
             repair.ask(r)
@@ -184,6 +189,8 @@ class Node:
             return False
         self.boots[sender] = boot
         self.leases.on_peer_restarted(sender, boot)
+        if seen:
+            self._on_peer_back(sender)
         return True
 
     # -- peers come and go ----------------------------------------------------------------------------------------
@@ -211,6 +218,9 @@ class Node:
     # -- hosting --------------------------------------------------------------------------------------------------
 
     def _host(self, event: ev.HostReplica) -> None:
+        if event.partition in self.dropping:
+            self.dropping[event.partition] = event
+            return
         if event.partition in self.replicas or self.tombstones.get(event.partition, NO_REPLICA) >= event.replica:
             return
         r = self.replicas[event.partition] = blank(self, event.partition, event.replica)
@@ -234,6 +244,7 @@ class Node:
         self.tombstones[r.partition] = r.id
         del self.replicas[r.partition]
         self.leases.judge_group(r.partition)
+        self.dropping[r.partition] = None
         self.emit_after_sync(DropRows(r.partition))
 
     def _set_maintaining(self, maintaining: bool) -> None:
@@ -297,8 +308,7 @@ class Node:
         """The node of the master that this replica follows (or is), or ''."""
         if r.role == MASTER:
             return self.id
-        member = r.membership.member(r.master) if r.membership and r.master and r.role != CANDIDATE else None
-        return member.node if member else NodeId("")
+        return r.master_node if r.master and r.role != CANDIDATE else NodeId("")
 
     def send(self, to: NodeId, message: msg.Message) -> None:
         self._effects.append(Send(to, message))
@@ -324,8 +334,8 @@ class Node:
     def emit_after_sync(self, effect: Effect) -> None:
         self._waiting.append(effect)
 
-    def send_after_sync(self, to: NodeId, message: msg.Message) -> None:
-        self._waiting.append(Send(to, message))
+    def support_after_sync(self, to: NodeId, report: msg.Support) -> None:
+        self._waiting.append(Send(to, report))
 
     def snip_all(self, r: Replica, first_lsn: int) -> None:
         """Kills everything from `first_lsn` on, in the log and above its gaps."""
@@ -340,7 +350,22 @@ class Node:
             _, touched, waiting = self._after.popleft()
             for partition in touched:
                 self._replica_synced(partition)
-            self._effects.extend(waiting)
+            for effect in waiting:
+                self._release(effect)
+
+    def _release(self, effect: Effect) -> None:
+        """What waited for the sync happens now, unless the world has changed meanwhile."""
+        if isinstance(effect, Send):
+            report = effect.message
+            assert isinstance(report, msg.Support)
+            if support.still_stands(self.replicas.get(report.partition), report):
+                self._effects.append(effect)
+            return
+        self._effects.append(effect)
+        if isinstance(effect, DropRows):
+            next_one = self.dropping.pop(effect.partition)
+            if next_one is not None:
+                self._host(next_one)
 
     def _replica_synced(self, partition: PartitionId) -> None:
         r = self.replicas.get(partition)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from keystead_core.replication.node import Node
 
 EARLY_LOCK_HEARTBEATS = 3
+STALE_HEARTBEATS = 3
+"""Grants older than so many heartbeats want a reply at once; where replies wait, they are up to two old."""
 
 
 class PairLeases:
@@ -30,6 +32,7 @@ class PairLeases:
         self.generation = 0
         self.reading: dict[PartitionId, None] = {}
         self.heartbeat_at: Micros = NEVER
+        self.replies_due: dict[NodeId, None] = {}
         self.lapse_at: dict[NodeId, Micros] = {}
         self.quiet_at: dict[NodeId, Micros] = {}
 
@@ -41,11 +44,14 @@ class PairLeases:
         if granted is None or granted.boot != beat.boot:
             granted = self.grants_to[sender] = GrantsTo()
             granted.boot = beat.boot
+        if beat.reply is not None:
+            self.on_reply(sender, beat.reply)
         if beat.sequence <= granted.sequence:
             return
         fresh = beat.receiver_boot == node.boot or beat.base_version == 0
         result = granted.on_heartbeat(beat, node.now) if fresh else None
         if result is None:
+            self.replies_due.pop(sender, None)
             node.send(sender, msg.HeartbeatReply(node.boot, beat.boot, beat.sequence, 0, 0, []))
             return
         added, removed = result
@@ -58,7 +64,25 @@ class PairLeases:
         early = EARLY_LOCK_HEARTBEATS * node.settings.heartbeat
         self.lapse_at[sender] = node.now + node.settings.granted if granted.groups else NEVER
         self.quiet_at[sender] = node.now + early if granted.groups else NEVER
-        node.send(sender, granted.reply(beat, node.boot))
+        if not beat.urgent and self._beats_soon(sender):
+            self.replies_due[sender] = None
+        else:
+            self._reply(sender)
+
+    def _beats_soon(self, peer: NodeId) -> bool:
+        """Is a heartbeat of ours to the peer on its way, which can take the reply along?"""
+        holder = self.grants_from.get(peer)
+        return holder is not None and bool(holder.groups) and self.heartbeat_at < NEVER
+
+    def _take_reply(self, peer: NodeId) -> msg.HeartbeatReply | None:
+        if peer not in self.replies_due:
+            return None
+        del self.replies_due[peer]
+        return self.grants_to[peer].reply(self.node.boot)
+
+    def _reply(self, peer: NodeId) -> None:
+        self.replies_due.pop(peer, None)
+        self.node.send(peer, self.grants_to[peer].reply(self.node.boot))
 
     def _judge(self, sender: NodeId, granted: GrantsTo, partition: PartitionId) -> None:
         """Is this group's lease ours to grant to the sender? If not, the group is taken out of every reply."""
@@ -89,6 +113,7 @@ class PairLeases:
             self.grants_from[peer].forget_peer(boot)
         self.generation += 1
         granted = self.grants_to.pop(peer, None)
+        self.replies_due.pop(peer, None)
         if granted is not None:
             self._keep_word(granted)
         self.lapse_at.pop(peer, None)
@@ -185,7 +210,11 @@ class PairLeases:
             wanted = holder.dirty or (due and (holder.groups or holder.peer_version not in (0, holder.version)))
             busy = busy or bool(holder.groups)
             if wanted:
-                node.send(peer, holder.heartbeat(node.boot, node.now))
+                stale = node.now - holder.confirmed_sent_at > STALE_HEARTBEATS * node.settings.heartbeat
+                reply = self._take_reply(peer)
+                node.send(peer, holder.heartbeat(node.boot, node.now, holder.dirty or stale, reply))
+        for peer in list(self.replies_due) if due else []:
+            self._reply(peer)
         if due or (busy and self.heartbeat_at == NEVER):
             self.heartbeat_at = node.now + node.settings.heartbeat if busy else NEVER
 

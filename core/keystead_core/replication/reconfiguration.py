@@ -15,7 +15,8 @@ from keystead_core.ids import NO_REPLICA, ReplicaId
 from keystead_core.log.record import Kind
 from keystead_core.replication import handover, master
 from keystead_core.replication.effects import MastershipChanged
-from keystead_core.replication.membership import Member, Membership, encode_membership, next_change
+from keystead_core.replication.membership import Member, Membership, encode_membership
+from keystead_core.replication.membership_steps import next_steps
 from keystead_core.replication.messages import StartLog
 from keystead_core.replication.replica import Progress, Replica
 
@@ -36,16 +37,27 @@ def proceed(r: Replica) -> None:
         return
     if refusal_to_change(r):
         return
-    new = next_change(membership, r.target, r.epoch, level_members(r))
-    if new is None:
-        new = _rules_change(r, membership)
-    if new is None:
-        if is_reached(membership, r.target):
-            ship.reached = (membership, r.target)
-        return
-    if membership.member(r.id) is not None and new.member(r.id) is None and _give_way(r):
-        return
-    propose(r, new)
+    steps = next_steps(membership, r.target, r.epoch, level_members(r), live_members(r), r.id)
+    rules_change = _rules_change(r, membership)
+    if rules_change is not None:
+        steps.append(rules_change)
+    if not steps and is_reached(membership, r.target):
+        ship.reached = (membership, r.target)
+    _take_first(r, membership, steps)
+
+
+def _take_first(r: Replica, membership: Membership, steps: list[Membership]) -> None:
+    """Of the steps that would lead on, the best that is allowed now; else it is known why the best is not."""
+    refusals = []
+    for new in steps:
+        if membership.member(r.id) is not None and new.member(r.id) is None and _give_way(r):
+            return
+        refusal = propose(r, new)
+        if not refusal:
+            return
+        refusals.append(refusal)
+    if refusals:
+        r.why = f"membership change waits: {refusals[0]}"
 
 
 def is_reached(membership: Membership, target: list[ReplicaTarget]) -> bool:
@@ -90,7 +102,6 @@ def propose(r: Replica, new: Membership) -> str:
     assert membership is not None and r.mastership is not None
     refusal = refusal_to_change(r) or membership.refusal_of(new) or _unmet_by_live(r, new)
     if refusal:
-        r.why = f"membership change waits: {refusal}"
         return refusal
     before = {m.replica for m in membership.members}
     r.mastership.changing_lsn = master.append(r, Kind.MEMBERSHIP, [encode_membership(new)], 0)
@@ -157,14 +168,18 @@ def lowest_full_lsn(r: Replica) -> int:
     return lowest
 
 
-def start_log_only(r: Replica, member: Member) -> None:
-    """Tells an empty log-only learner where its log starts: as low as our own log goes and some voter needs."""
+def start_log_only(r: Replica, member: Member) -> bool:
+    """Tells an empty log-only learner where its log starts: as low as our own log goes and some voter needs.
+
+    False where nothing needs to be told: the log is here from its beginning.
+    """
     start = max(r.log.base.lsn, min(lowest_full_lsn(r), r.commit_lsn))
     point, membership = r.log.point_at(start), r.log.membership_at(start)
-    if point is None or membership is None:
-        return
+    if start == 0 or point is None or membership is None:
+        return False
     message = StartLog(r.partition, r.id, r.node.boot, r.epoch, point, encode_membership(membership))
     r.send(member.replica, message)
+    return True
 
 
 def on_commit(r: Replica) -> None:

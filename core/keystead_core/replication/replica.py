@@ -31,11 +31,15 @@ COPIED = "copied"
 
 
 class Progress:
-    """What a master knows of one other member. `next_lsn`: the first LSN not yet sent."""
+    """What a master knows of one other member. `next_lsn`: the first LSN not yet sent.
+
+    `told_lsn`: the commit LSN last told to it, again at `retell_at` unless `known_commit_lsn` has risen there.
+    `standing`: the latest heard of from its `boot`. `excused_until`: it may be about to become ineligible.
+    """
 
     __slots__ = (
-        "boot", "copying", "eligible", "heard_at", "level", "log_start", "match_lsn", "next_lsn", "paused", "resend_at",
-        "told_lsn",
+        "boot", "copying", "eligible", "excused_until", "heard_at", "known_commit_lsn", "level", "log_start",
+        "match_lsn", "next_lsn", "paused", "resend_at", "retell_at", "standing", "told_lsn",
     )  # fmt: skip
 
     def __init__(self, next_lsn: Lsn) -> None:
@@ -46,10 +50,14 @@ class Progress:
         self.copying = False
         self.paused = True
         self.boot: Boot = 0
+        self.standing = 0
+        self.excused_until: Micros = -1
         self.heard_at: Micros = -1
         self.resend_at: Micros = NEVER
         self.log_start: Lsn = 0
         self.told_lsn: Lsn = 0
+        self.retell_at: Micros = NEVER
+        self.known_commit_lsn: Lsn = 0
 
 
 class Mastership:
@@ -121,10 +129,10 @@ class Replica:
     __slots__ = (
         "_peers", "_rules", "applied_lsn", "apply_sent_lsn", "base_sequence", "candidacy", "commit_lsn", "counts_from",
         "damage", "election_at", "epoch", "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
-        "lock_asked_at", "lock_counter", "log", "master", "master_boot", "mastership", "matched_lsn", "node",
-        "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
-        "sealed", "sealed_membership", "sealing", "staged", "state_sequence", "target", "target_rules",
-        "wake_at", "why",
+        "lock_asked_at", "lock_counter", "log", "master", "master_boot", "master_node", "mastership", "matched_lsn",
+        "node", "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
+        "sealed", "sealed_membership", "sealing", "staged", "standing", "state_sequence", "target", "target_rules",
+        "told_counts", "wake_at", "why",
     )  # fmt: skip
 
     def __init__(self, node: Node, partition: PartitionId, replica: ReplicaId, log: ReplicaLog) -> None:
@@ -149,6 +157,7 @@ class Replica:
         self.matched_lsn: Lsn = 0
         self.master = NO_REPLICA
         self.master_boot: Boot = 0
+        self.master_node = NodeId("")
         self.candidacy: Candidacy | None = None
         self.mastership: Mastership | None = None
         self.damage: Damage | None = None
@@ -163,6 +172,8 @@ class Replica:
         self.sealed = log.base
         self.sealed_membership = log.memberships[0][1] if log.memberships else None
         self.staged = 0
+        self.standing = 0  # See messages.Appended; `told_counts` is what was last said with it.
+        self.told_counts = True
         self.target: list[ReplicaTarget] = []
         self.target_rules: tuple[int, int] | None = None
         self.why = ""
@@ -241,7 +252,7 @@ class Replica:
         base, base_membership = self.sealed, self.sealed_membership
         if self.log.base.lsn >= base.lsn:
             base = self.log.base
-            base_membership = self.log.memberships[0][1] if self.log.memberships else None
+            base_membership = self.log.membership_at(base.lsn)
         return ReplicaState(
             self.id,
             self.promised,
@@ -266,6 +277,13 @@ class Replica:
     def base_is_durable(self) -> bool:
         """False while the log has just been replaced by a base that a crash would still forget."""
         return self.base_sequence <= self.node.synced
+
+    def say_counts(self, counts: bool) -> int:
+        """Notes what is about to be told, whether this replica counts; returns the standing to tell with it."""
+        if counts != self.told_counts:
+            self.told_counts = counts
+            self.standing += 1
+        return self.standing
 
     def count_again(self) -> None:
         """No longer ineligible; it acks, grants and supports only once that is durable."""

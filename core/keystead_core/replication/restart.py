@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from keystead_core.ids import Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
-from keystead_core.log.record import Record
-from keystead_core.replication.membership import decode_membership
+from keystead_core.log.record import Kind, Record
+from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.replica import Damage, Replica
 from keystead_core.replication.replica_log import ReplicaLog
 
@@ -21,8 +21,8 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     assert found.state is not None and not found.state.dropped
     state = found.state
     base = max(state.base, found.cold_end, key=lambda p: p.lsn)
-    membership = decode_membership(state.base_membership) if state.base_membership else None
-    if _rows_are_missing(found, base):
+    membership = _membership_as_of(base, found)
+    if _rows_are_missing(found, base, membership):
         base, membership = EMPTY_LOG, None  # A copy was cut short: nothing here but promises, until the next copy.
     log = ReplicaLog(base, membership)
     replica = Replica(node, found.partition, state.replica, log)
@@ -46,19 +46,30 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     return replica
 
 
-def _rows_are_missing(found: RecoveredReplica, base: LogPoint) -> bool:
+def _membership_as_of(base: LogPoint, found: RecoveredReplica) -> Membership | None:
+    """The state's, unless a newer one was sealed after the state was written."""
+    assert found.state is not None
+    body = found.state.base_membership
+    if base.lsn > found.state.base.lsn:
+        body = found.cold_membership or body
+    return decode_membership(body) if body else None
+
+
+def _rows_are_missing(found: RecoveredReplica, base: LogPoint, membership: Membership | None) -> bool:
     """Are the rows older than the log's base, with no cold log that leads from one to the other?"""
-    if found.applied_lsn >= base.lsn or _is_log_only(found):
+    if found.applied_lsn >= base.lsn or _is_log_only(found, membership):
         return False
     return not (0 < found.cold_start <= found.applied_lsn + 1 and found.cold_end.lsn >= base.lsn)
 
 
-def _is_log_only(found: RecoveredReplica) -> bool:
-    state = found.state
-    if state is None or not state.base_membership:
-        return False
-    member = decode_membership(state.base_membership).member(state.replica)
-    return member is not None and member.log_only
+def _is_log_only(found: RecoveredReplica, base_membership: Membership | None) -> bool:
+    """By the last membership that names this replica: it has no rows, and lacks none."""
+    assert found.state is not None
+    bodies = [record.body for record in found.records if record.kind == Kind.MEMBERSHIP]
+    known = [base_membership, *map(decode_membership, bodies)]
+    named = [m.member(found.state.replica) for m in known if m is not None]
+    last = next((member for member in reversed(named) if member is not None), None)
+    return last is not None and last.log_only
 
 
 def _split_at_gap(records: Iterable[Record], lsn: Lsn, hash_before: int) -> tuple[list[Record], list[Record]]:

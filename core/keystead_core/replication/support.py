@@ -65,12 +65,19 @@ def on_support_request(r: Replica, m: SupportRequest) -> None:
         r.membership.version if r.membership else 0,
     )
     if (m.epoch, m.replica, m.boot) == (r.promised, r.promised_to, r.promised_boot):
-        r.node.send_after_sync(r.node.sender, report)
+        r.node.support_after_sync(r.node.sender, report)
         return
     r.promise(m.epoch, m.replica, m.boot)
-    r.node.send_after_sync(r.node.sender, report)
+    r.node.support_after_sync(r.node.sender, report)
     # If the candidate fails, somebody must stand again.
     suspicion.suspect(r, r.node.settings.lease)
+
+
+def still_stands(r: Replica | None, m: Support) -> bool:
+    """May the report leave, its promise being durable now? Not if the replica left, went unfit, or promised on."""
+    if r is None or r.id != m.replica or r.unfit:
+        return False
+    return (m.epoch, m.candidate, m.candidate_boot) == (r.promised, r.promised_to, r.promised_boot)
 
 
 def _refusal(r: Replica, m: SupportRequest) -> SupportRefused | None:

@@ -1,0 +1,48 @@
+"""What a replica is again after its node has stopped at a bad moment."""
+
+import msgspec
+
+from keystead_core.ids import ReplicaId
+from keystead_core.log.entries import EMPTY_LOG, RecoveredReplica, ReplicaState
+from keystead_core.log.record import Kind, make_record
+from keystead_core.replication.membership import encode_membership
+from keystead_core.replication.node import Node
+from keystead_core.replication.settings import Settings
+from tests.replication.rig import BOOT, FOUNDING, GROUP, A, chain, founding_record, point
+
+LOG_ONLY = msgspec.structs.replace(FOUNDING.members[0], log_only=True)
+
+
+def test_membership_that_was_sealed_just_before_the_stop_is_known_after_it() -> None:
+    """The cold log holds it already, and the state on the volume does not name it yet."""
+    first = founding_record()
+    second = msgspec.structs.replace(FOUNDING, version=2, members=FOUNDING.members[:2])
+    body = encode_membership(second)
+    two = make_record(GROUP, 1, 2, Kind.MEMBERSHIP, 1, first.hash, 0, body)
+    (three,) = chain(two, 1)
+    state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
+    found = RecoveredReplica(GROUP, state, [three], 2, 2, 1, point(two), cold_membership=body)
+    replica = Node(Settings(), A, BOOT, [found], 0, 1).replicas[GROUP]
+    assert (replica.log.base.lsn, replica.log.last_lsn) == (2, 3)
+    assert replica.membership == second
+
+
+def test_state_names_no_membership_from_behind_its_base() -> None:
+    state = Node(Settings(), A, BOOT, [founder()], 0, 1).replicas[GROUP].state()
+    assert (state.base, state.base_membership) == (EMPTY_LOG, b"")
+
+
+def founder() -> RecoveredReplica:
+    state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
+    return RecoveredReplica(GROUP, state, [founding_record()], 1, 0)
+
+
+def test_log_only_replica_keeps_its_log_though_it_has_no_rows() -> None:
+    """Rows that are older than the log's base mean a copy cut short, but not where there are none to be had."""
+    first = founding_record(msgspec.structs.replace(FOUNDING, members=(LOG_ONLY, *FOUNDING.members[1:])))
+    two, three = chain(first, 1, 1)
+    state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
+    found = RecoveredReplica(GROUP, state, [three], 2, 0, 2, point(two), cold_membership=first.body)
+    replica = Node(Settings(), A, BOOT, [found], 0, 1).replicas[GROUP]
+    assert replica.log.last_lsn == 3
+    assert replica.is_log_only

@@ -1,0 +1,36 @@
+"""Who stands for election, and who must not lead though others support it."""
+
+import msgspec
+
+from keystead_core.ids import ReplicaId
+from keystead_core.log.record import Kind, make_record
+from keystead_core.replication import events as ev
+from keystead_core.replication import messages as msg
+from keystead_core.replication.membership import encode_membership
+from tests.replication.rig import BOOT, FOUNDING, GROUP, B, C, Rig, chain, founding_record, point, sent
+
+
+def test_candidate_that_is_no_voter_by_the_newer_log_that_it_fetched_does_not_lead() -> None:
+    """The record that had made it a voter was never committed; a supporter's newer log has another in its place."""
+    own, *others = FOUNDING.members
+    learner = msgspec.structs.replace(FOUNDING, members=(msgspec.structs.replace(own, voter=False), *others))
+    first = founding_record(learner)
+    promoted = encode_membership(msgspec.structs.replace(FOUNDING, version=2))
+    two = make_record(GROUP, 2, 2, Kind.MEMBERSHIP, 1, first.hash, 0, promoted)
+    (newer,) = chain(first, 3)
+    rig = Rig([first, two], promised=3)
+    rig.now += 200_000
+    rig.step(ev.Tick())
+    rig.hear(B, msg.ProbeReply(GROUP, ReplicaId(2), BOOT, 0, 3, 3, 2, False, ""))
+    rig.now += 100_000
+    rig.step(ev.Tick())
+    rig.sync()
+    epoch = rig.replica.promised
+    rig.hear(C, msg.Support(GROUP, ReplicaId(3), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
+    effects = rig.hear(B, msg.Support(GROUP, ReplicaId(2), BOOT, epoch, ReplicaId(1), BOOT, 3, 2, 1))
+    (fetch,) = sent(effects, msg.FetchLog, B)
+    assert fetch.after == point(first)
+    rig.hear(B, msg.LogFetched(GROUP, ReplicaId(2), BOOT, epoch, point(first), newer.raw, 2))
+    rig.sync()
+    assert rig.replica.role == "follower"
+    assert rig.replica.why == "not a full voter by the log that was fetched"
