@@ -289,6 +289,14 @@ class Checker:
             end = recovered_end(replica)
             demand((end, replica.state) in possible, "recovery differs from what was synced", (*story, end, possible))
 
+    def on_restored(self, process: Process, found: dict[PartitionId, RecoveredReplica]) -> None:
+        """The core takes up the whole log that recovery gave it; or it abstains, where a copy was cut short."""
+        for partition, replica in process.core.replicas.items():
+            member = replica.own_last_member
+            abstains = replica.unfit or (member is not None and not member.voter) or found[partition].damaged
+            whole = replica.log.last_lsn >= recovered_end(found[partition])[0]
+            demand(whole or bool(abstains), "a log is forgotten at a restart", (process.name, replica))
+
 
 def _demand_nothing_vanished(
     replica: RecoveredReplica, log: DurableLog, possible: list[tuple[tuple[Lsn, int], object]], story: object
@@ -303,14 +311,6 @@ def _demand_nothing_vanished(
     end = min([log.end, *(end for (end, _), _ in possible)])
     for lsn in range(begin + 1, end + 1):
         demand(known.get(lsn) == log.hash_at(lsn), "a synced record vanished", (story, lsn))
-
-    def on_restored(self, process: Process, found: dict[PartitionId, RecoveredReplica]) -> None:
-        """The core takes up the whole log that recovery gave it; or it abstains, where a copy was cut short."""
-        for partition, replica in process.core.replicas.items():
-            member = replica.own_last_member
-            abstains = replica.unfit or (member is not None and not member.voter) or found[partition].damaged
-            whole = replica.log.last_lsn >= recovered_end(found[partition])[0]
-            demand(whole or bool(abstains), "a log is forgotten at a restart", (process.name, replica))
 
 
 def _possible_ends(log: DurableLog, pending: list[LogEntry]) -> list[tuple[tuple[Lsn, int], object]]:
