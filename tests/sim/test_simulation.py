@@ -13,10 +13,7 @@ from tests.sim.runner import report, run_batch, run_seed
 BATCH = 200
 
 OPEN = {
-    27: "no master that every voter would support",
     46: "two of three voters wait for a copy, and nobody may make one",
-    75: "an idle follower does not hear of the last commit",
-    80: "an idle follower does not hear of the last commit",
     166: "a damaged voter that nobody replaces",
 }
 """Seeds of the batch that fail for a reason that is known and not the core's. See docs/simulation.md."""
