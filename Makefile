@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= keystead/keystead:$(VERSION)
 BASE ?= python:3.11-slim
 
-.PHONY: help setup up down test test-apiserver lint sim sim-nightly explore soak bench image e2e clean
+.PHONY: help setup up down test test-apiserver lint sim sim-nightly explore soak bench bench-operator image e2e clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -67,6 +67,10 @@ e2e: setup ## scenarios on a real cluster (kind); SUBSET=smoke, KEEP=1, TESTS=e2
 image: setup ## build the container image IMAGE on BASE=python:3.11-slim (needs docker)
 	@image/wheels.sh $(VENV)
 	@docker build --quiet --network none --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+
+bench-operator: setup ## measure the operator with 1,000 and 5,000 tables; writes docs/operations.md
+	@e2e/cluster/build-tools.sh
+	@$(BIN)/python -m benchmarks.operator_figures $(BENCH)
 
 clean: ## remove .venv and caches (not the data)
 	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .hypothesis build

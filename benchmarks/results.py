@@ -68,21 +68,34 @@ def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(our / their for our, their in zip(ours, theirs, strict=True))
 
 
+class Page(msgspec.Struct, frozen=True):
+    """A page with the tables between its two marks, and the file of raw results that they are made from."""
+
+    page: Path
+    raw: Path
+
+    def read(self) -> Results:
+        try:
+            return msgspec.json.decode(self.raw.read_bytes(), type=Results)
+        except FileNotFoundError:
+            return Results()
+
+    def write(self, results: Results) -> None:
+        self.raw.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+        begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
+        page = self.page.read_text()
+        head, _, rest = page.partition(begin)
+        _, _, tail = rest.partition(end)
+        self.page.write_text(f"{head}{begin}\n{_tables(results)}\n{end}{tail}")
+
+
 def read_results() -> Results:
-    try:
-        return msgspec.json.decode(RAW.read_bytes(), type=Results)
-    except FileNotFoundError:
-        return Results()
+    return Page(PAGE, RAW).read()
 
 
 def write_results(results: Results) -> None:
-    """Writes docs/benchmarks.json and the tables of docs/benchmarks.md, between its two marks."""
-    RAW.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
-    page = PAGE.read_text()
-    head, _, rest = page.partition(begin)
-    _, _, tail = rest.partition(end)
-    PAGE.write_text(f"{head}{begin}\n{_tables(results)}\n{end}{tail}")
+    """Writes docs/benchmarks.json and the tables of docs/benchmarks.md."""
+    Page(PAGE, RAW).write(results)
 
 
 def _tables(results: Results) -> str:

@@ -232,6 +232,14 @@ def test_protected_table_is_not_deleted() -> None:
     assert reasons(world) == {"DeletionProtected"}
 
 
+def test_table_goes_when_its_protection_is_taken_off_after_the_wish_to_delete_it() -> None:
+    world = settled(table(deletion_protection=True))
+    declare(world, table(deleting=True, deletion_protection=False))
+    assert [type(action) for action in actions(world)] == [UpdateTable]
+    world.settle()
+    assert "orders" not in map_of(world).tables
+
+
 def test_deleted_object_that_never_owned_the_table_just_goes() -> None:
     world = settled(table())
     declare(world, table(), table("copy", name="orders", deleting=True))

@@ -111,6 +111,9 @@ def _plan_deletion(spec: DeclaredTable, existing: TableDefinition | None) -> Ite
         yield Note(subject_of(spec), "Deleting", f"the replicas of {spec.name} are being dropped")
     elif spec.retain:
         yield UpdateTable(msgspec.structs.replace(as_spec(existing), managed_by=""), spec.managed_by)
+    elif existing.deletion_protection and not spec.deletion_protection:
+        unprotected = msgspec.structs.replace(as_spec(existing), deletion_protection=False)
+        yield UpdateTable(unprotected, spec.managed_by)
     elif existing.deletion_protection:
         yield Note(subject_of(spec), "DeletionProtected", f"the table {spec.name} has deletion protection")
     else:

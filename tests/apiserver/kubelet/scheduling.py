@@ -170,7 +170,9 @@ def _is_uneven(pod: Object, rule: Object, node: Object, world: World) -> bool:
     if rule.get("whenUnsatisfiable") != "DoNotSchedule":
         return False
     key = rule["topologyKey"]
-    domains = {(one["metadata"].get("labels") or {}).get(key) for one in world.nodes} - {None}
+    wanted = pod["spec"].get("nodeSelector") or {}
+    labels = [one["metadata"].get("labels") or {} for one in world.nodes]
+    domains = {one.get(key) for one in labels if all(one.get(k) == v for k, v in wanted.items())} - {None}
     counts = dict.fromkeys(domains, 0)
     for other in _placed(pod, rule.get("labelSelector"), world):
         domain = _domain_of(other, key, world)
