@@ -44,9 +44,11 @@ def point(record: Record) -> LogPoint:
 class Rig:
     """The core of node `a`, long after its start, so that no forgotten grant silences it."""
 
-    def __init__(self, records: list[Record], damaged: list[Record] | None = None, promised: int = 1) -> None:
+    def __init__(
+        self, records: list[Record], damaged: list[Record] | None = None, promised: int = 1, doubtful: bool = False
+    ) -> None:
         state = ReplicaState(ReplicaId(1), promised, ReplicaId(0), 0, "", EMPTY_LOG, b"")
-        lost = [DamagedRecord(record.lsn, record.hash) for record in damaged or []]
+        lost = [DamagedRecord(record.lsn, record.hash, doubtful) for record in damaged or []]
         found = self.recovered(records, state, lost)
         self.now = 10 * SECOND
         self.node = Node(Settings(lock="none"), A, BOOT, [found], 0, 1)

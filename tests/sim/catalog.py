@@ -14,7 +14,7 @@ import msgspec
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import Epoch, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
-from keystead_core.replication.membership import Membership, founding_membership
+from keystead_core.replication.membership import Member, Membership, founding_membership
 from keystead_core.replication.replica import DAMAGED
 
 if TYPE_CHECKING:
@@ -204,12 +204,23 @@ class Catalog:
                     continue
                 if any(m.node in self.cluster.lost_nodes for m in membership.members):
                     return False
-                rest = [m.replica for m in membership.voters if m.node != node]
+                rest = [m.replica for m in membership.voters if m.node != node and self._is_fit(group, m)]
                 if len(membership.voters) < 3 or not membership.is_failover_quorum(rest):
                     return False
                 if not membership.is_durable(rest):
                     return False
         return True
+
+    def _is_fit(self, group: Group, member: Member) -> bool:
+        """Whether it counts now, as far as one can see; one that is down counts if its volume says so."""
+        machine = self.cluster.by_node.get(member.node)
+        if machine is None:
+            return False
+        if machine.process is not None:
+            r = machine.process.core.replicas.get(group.partition)
+            return r is not None and r.id == member.replica and not r.unfit
+        log = machine.volume.durable.get(group.partition)
+        return log is not None and log.state is not None and not log.state.ineligible
 
     def _known_memberships(self, group: Group) -> list[Membership]:
         """The reported one, the wanted one, and each that stands in any running replica's log."""

@@ -227,4 +227,4 @@ def test_a_lost_rewrite_of_a_reused_block_is_damage_and_not_the_old_content() ->
     disk.durable[offset : offset + BLOCK_BYTES] = stale
     disk.visible[:] = disk.durable
     _, replicas = recover(disk, NODE, {P3: filler})
-    assert replicas[2].damaged == [DamagedRecord(last.lsn, last.hash)]
+    assert replicas[2].damaged == [DamagedRecord(last.lsn, last.hash, doubtful=True)]

@@ -64,10 +64,14 @@ LogEntry = AppendEntry | SnipEntry | StateEntry
 
 
 class DamagedRecord(msgspec.Struct, frozen=True):
-    """A record that the log's index names and whose bytes are gone. `hash` is what a peer's copy must have."""
+    """A record that the log's index names and whose bytes are gone. `hash` is what a peer's copy must have.
+
+    `doubtful`: it was in the last batch, which may never have been synced: lost with the power, not damaged later.
+    """
 
     lsn: Lsn
     hash: int
+    doubtful: bool = False
 
 
 class RecoveredReplica(msgspec.Struct):

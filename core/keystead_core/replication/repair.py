@@ -27,6 +27,9 @@ def ask(r: Replica) -> None:
             r.persist_state()
         return
     lsn = min(damage.missing)
+    if was_never_durable(r, damage):
+        _drop_from(r, lsn)
+        return
     for member in r.peers():
         r.node.send(member.node, RepairRequest(r.partition, r.id, r.node.boot, lsn, damage.missing[lsn]))
 
@@ -77,13 +80,17 @@ def _put_back(r: Replica, damage: Damage, m: RepairReply) -> None:
 
 
 def was_never_durable(r: Replica, damage: Damage) -> bool:
-    """Could those who may still hold the record have made it durable? Under every membership that counts."""
+    """Could those who may still hold the record have made it durable? Under every membership that counts.
+
+    A group's only voter has nobody to ask. What it lost from its last batch it takes for never synced, as a power loss
+    leaves it: else each could end the group for ever.
+    """
     rules = r.rules()
     if not rules:
         return False
     for membership in rules:
         holders = [m.replica for m in membership.voters if m.replica not in damage.lacking]
-        if membership.is_durable(holders):
+        if membership.is_durable(holders) and not (damage.doubtful and len(membership.voters) == 1):
             return False
     return True
 

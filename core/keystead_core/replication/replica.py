@@ -111,12 +111,16 @@ class Candidacy:
 
 
 class Damage:
-    """Records that this volume once had and no longer can read, and who is known not to have them either."""
+    """Records that this volume once had and no longer can read, and who is known not to have them either.
 
-    __slots__ = ("ask_at", "lacking", "missing", "since_epoch", "unknown")
+    `doubtful`: all of them are from the last batch, of which nobody knows whether it ever was synced.
+    """
 
-    def __init__(self, missing: dict[Lsn, int], unknown: bool, since_epoch: Epoch) -> None:
+    __slots__ = ("ask_at", "doubtful", "lacking", "missing", "since_epoch", "unknown")
+
+    def __init__(self, missing: dict[Lsn, int], unknown: bool, since_epoch: Epoch, doubtful: bool = False) -> None:
         self.missing = missing
+        self.doubtful = doubtful
         self.unknown = unknown
         self.since_epoch = since_epoch
         self.lacking: set[ReplicaId] = set()

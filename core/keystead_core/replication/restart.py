@@ -39,7 +39,8 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     replica.ineligible = state.ineligible
     missing = {d.lsn: d.hash for d in found.damaged if d.lsn > log.last_lsn}
     if missing or found.damaged_unknown:
-        replica.damage = Damage(missing, found.damaged_unknown, max(state.promised, log.last_epoch))
+        doubtful = all(d.doubtful for d in found.damaged if d.lsn in missing)
+        replica.damage = Damage(missing, found.damaged_unknown, max(state.promised, log.last_epoch), doubtful)
         log.keep_ahead(ahead, 0, 0)
     replica.applied_lsn = replica.apply_sent_lsn = found.applied_lsn
     replica.commit_lsn = max(base.lsn, min(log.last_lsn, max(found.commit_lsn, found.applied_lsn)))

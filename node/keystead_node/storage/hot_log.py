@@ -38,9 +38,13 @@ Write = tuple[int, bytes]
 
 
 class Report(msgspec.Struct):
-    """What a recovery saw, as batch numbers. `unknown`: content lost; `dropped_tails`: first LSN that did not chain."""
+    """What a recovery saw, as batch numbers. `unknown`: content lost; `dropped_tails`: first LSN that did not chain.
+
+    `doubtful`: the last batch, damaged, and not named as synced by any block (0: none).
+    """
 
     batches: int = 0
+    doubtful: int = 0
     torn: list[int] = []
     damaged: list[int] = []
     unknown: list[int] = []

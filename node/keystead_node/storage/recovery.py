@@ -4,7 +4,8 @@
 2. The chain. From the newest batch downwards each batch names the one before it (`prev_batch`). A batch that is passed
    over was declared torn by an earlier recovery and is void.
 3. Torn or damaged. A batch of which a block is bad, stale or missing is DAMAGED if its index copy exists, if a later
-   batch exists or if a block names it as synced; else it is torn, was never acknowledged, and is dropped.
+   batch exists or if a block names it as synced; else it is torn, was never acknowledged, and is dropped. Where
+   the index copy is all that speaks for the last batch, its records are `doubtful`: nobody can tell which it was.
 4. Replay, in the order of the items' origins. A snip kills what was written before it; a later write of an LSN
    replaces an earlier one. What another replica of the partition wrote, before the present one was here, is dead.
 5. Per partition, from the base or the cold log's end upwards: what does not chain by hash is dropped, and snipped by
@@ -24,6 +25,7 @@ from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, DamagedRecord, LogPoint, RecoveredReplica
 from keystead_core.log.record import Record
 from keystead_node.storage.batch import (
+    ORDER_BITS,
     Chunk,
     DamagedItem,
     Item,
@@ -181,6 +183,8 @@ class Recovery:
             found = scan.batches[numbers.pop()]
             if found.is_whole or self.is_damage(found, newest, scan.synced):
                 chained.append(found)
+                if not found.is_whole and found.number == newest and found.number > scan.synced:
+                    self.report.doubtful = newest
             if not found.is_whole:
                 (self.report.damaged if chained and chained[-1] is found else self.report.torn).append(found.number)
             while numbers and numbers[-1] > found.prev:
@@ -364,6 +368,10 @@ def _replica_of(
     is_unknown = is_damage_unknown(report.unknown, replay.index, partition)
     is_begin_known = cold_ends is not None or begin.lsn > 0
     chained = chain_records(replay.held.get(partition, {}), begin if is_begin_known else None, is_unknown)
+    chained.damaged = [
+        DamagedRecord(d.lsn, d.hash, replay.held[partition][d.lsn].order >> ORDER_BITS == report.doubtful)
+        for d in chained.damaged
+    ]
     replay.index.release(partition, begin.lsn)
     for damaged in chained.damaged:
         here = replay.held[partition][damaged.lsn]
