@@ -14,7 +14,6 @@ BATCH = 200
 
 OPEN = {
     46: "two of three voters wait for a copy, and nobody may make one",
-    98: "recovery takes a torn batch for damage of unknown content",
 }
 """Seeds of the batch that fail for a reason that is known. See docs/simulation.md."""
 

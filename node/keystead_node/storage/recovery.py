@@ -70,6 +70,11 @@ class FoundBatch(msgspec.Struct):
     def is_whole(self) -> bool:
         return self.have == self.blocks
 
+    @property
+    def has_copy(self) -> bool:
+        """Is the copy of its index whole? Where parts of that are missing too, it is torn: damage is of one place."""
+        return bool(self.copies) and len({copy.number for copy in self.copies}) == self.copies[0].count
+
 
 class BadBlock(msgspec.Struct, frozen=True):
     """A block that holds something else than a good block of this file; `place` is its number in the file."""
@@ -197,7 +202,7 @@ class Recovery:
 
     def is_damage(self, found: FoundBatch, newest: int, synced: int) -> bool:
         """Whether a batch that is not whole was there once: else its write was never finished, nor acknowledged."""
-        return bool(found.copies) or found.number < newest or found.number <= synced
+        return found.has_copy or found.number < newest or found.number <= synced
 
     def read_items(self, scan: Scan, chained: list[FoundBatch]) -> list[tuple[Order, int, Item, list[Record | None]]]:
         """(order, start of the batch that holds it, item, records of a run) of all batches, in the order of origin."""
