@@ -268,8 +268,9 @@ class NodeProcess:
             if space.is_scarce:
                 self._on_log_full([partition for partition, _ in space.pins])
             self.shell.post(ev.Rebalance())
-            level = self.volume.disk_level()
-            self.rows.disk_is_short = level >= 1
+            room = self.volume.room_bytes()
+            self.rows.disk_is_short = room == 0
+            self.shell.post(ev.RoomMeasured(room))
             await self.stores.in_thread(self.volume.row_stores.flush_lagging, FLUSHES_PER_TURN)
 
     # -- the end --------------------------------------------------------------------------------------------------

@@ -39,9 +39,9 @@ class OpenVolume:
         """Nothing was lost if the volume is taken for a new one: so it is at the first start, and after starts that
         came before the node was given any replica."""
 
-    def disk_level(self) -> int:
-        """0: enough space; 1: below reserve 1 (growing writes are refused); 2: below reserve 2."""
-        return self._volume.space_level()
+    def room_bytes(self) -> int:
+        """What the disk has left above reserve 1; 0: growing writes are refused."""
+        return self._volume.room_bytes()
 
     def renounce(self) -> None:
         """The identity is given up: the volume is set aside, and the next start finds an empty one."""

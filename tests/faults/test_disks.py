@@ -33,6 +33,26 @@ def test_a_disk_without_space_refuses_growth_and_loses_nothing(cluster: Cluster,
     run_scenario(scenarios.fill_a_disk, cluster, links, table, seed=3)
 
 
+def test_a_master_without_space_gives_way_to_a_node_that_has_some(cluster: Cluster, links: Links, table: str) -> None:
+    """Else its partitions would take no writes until a person makes room."""
+
+    def fill_the_masters_disk(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
+        full = cluster.masters(table)[0]
+        pid = cluster.pid(full)
+        cluster.set_disk_faults(full, enospc=True)
+        try:
+            moved = cluster.wait_until("others are masters", lambda: _masters_are_others(cluster, table, full), 20)
+            answered = load.count("write")
+            cluster.wait_until("writes go on", lambda: load.count("write") > answered + 20, 20)
+            assert cluster.pid(full) == pid, "the node stopped: it was a failover, not a hand-over"
+        finally:
+            cluster.set_disk_faults(full)
+        return f"disk of {full} full; its masterships were elsewhere after {moved:.1f} s"
+
+    load = Load(cluster.endpoints(), table)
+    run_scenario(fill_the_masters_disk, cluster, links, table, seed=3, load=load)
+
+
 def test_a_rotten_block_of_the_hot_log_is_noticed_and_repaired_from_a_peer(
     cluster: Cluster, links: Links, table: str
 ) -> None:
@@ -101,6 +121,11 @@ def test_a_really_full_file_system_loses_nothing_and_serves_again_once_there_is_
         load = Load(cluster.endpoints(), "full")
         run_scenario(fill, cluster, links, "full", seed=6, load=load)
     links.close()
+
+
+def _masters_are_others(cluster: Cluster, table: str, name: str) -> bool:
+    masters = [partition["master"] for partition in cluster.partitions(table)]
+    return all(masters) and name not in masters
 
 
 def _fill_up(ballast: Path) -> None:

@@ -110,7 +110,11 @@ class Process:
 
     def start(self) -> None:
         self._carry_out("start", self.core.start(self.now))
+        self.measure_room()
         self.later(self.random.randrange(self.cluster.scenario.settings.lease), self._keep_house)
+
+    def measure_room(self) -> None:
+        self.deliver(ev.RoomMeasured(0 if self.machine.is_full else self.volume.geometry.total_blocks))
 
     # -- events in ------------------------------------------------------------------------------------------------
 
@@ -200,6 +204,7 @@ class Process:
             for partition, _ in space.pins:
                 self.step(ev.SealWanted(partition))
         self.step(ev.Rebalance())
+        self.measure_room()
         if self.alive:
             self.stores.keep_house()
             self.later(self.cluster.scenario.settings.lease, self._keep_house)

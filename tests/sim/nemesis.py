@@ -170,10 +170,14 @@ class Nemesis:
         machine = self._victim(fault.a)
         self.cluster.count("E")
         machine.is_full = True
+        if machine.process is not None:
+            machine.process.measure_room()
         self._later(fault, self._unfill, machine)
 
     def _unfill(self, machine: Machine) -> None:
         machine.is_full = False
+        if machine.process is not None:
+            machine.process.measure_room()
 
     def flip_bits(self, fault: Fault) -> None:
         """A bit of a block of the hot log, or of a sealed segment, is another from now on."""

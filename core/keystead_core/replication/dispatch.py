@@ -55,7 +55,7 @@ def on_event(r: Replica, event: ev.Event) -> None:
             catch_up.on_copy_installed(r, event)
         case ev.Received() | ev.Synced() | ev.Tick() | ev.PeerLost() | ev.HostReplica():
             raise AssertionError(event)
-        case ev.Maintain() | ev.Resume() | ev.Rebalance():
+        case ev.Maintain() | ev.Resume() | ev.Rebalance() | ev.RoomMeasured():
             raise AssertionError(event)
         case _:
             assert_never(event)

@@ -49,6 +49,12 @@ class Rebalance(msgspec.Struct):
     """From time to time: give masterships back to the replicas that the catalog prefers as masters."""
 
 
+class RoomMeasured(msgspec.Struct):
+    """`room`: bytes that the disk has left above its first reserve; 0: writes that grow are refused here."""
+
+    room: int
+
+
 class Applied(msgspec.Struct):
     """The rows hold everything up to `lsn`."""
 
@@ -168,6 +174,7 @@ Event = (
     | Propose
     | ReadWanted
     | Rebalance
+    | RoomMeasured
     | Applied
     | LockTaken
     | PeerLost

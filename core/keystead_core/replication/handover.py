@@ -6,6 +6,8 @@ nothing more in that epoch, even if the hand-over fails.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from keystead_core.ids import NO_REPLICA, Epoch, NodeId, ReplicaId
 from keystead_core.replication import election, read_lease, suspicion
 from keystead_core.replication.messages import Release
@@ -52,8 +54,21 @@ def stand_again(r: Replica) -> None:
     proceed(r)
 
 
-def most_level(r: Replica, avoid: NodeId | None = None) -> ReplicaId:
-    """The other full voter with the longest acked log, of those heard of within a lease."""
+def give_way_for_room(r: Replica) -> None:
+    """A master on a full disk refuses writes that grow: it hands over to a replica whose node reports room.
+
+    If none does, it stays and serves reads and deletes.
+    """
+    if r.mastership is None or r.node.leases.room != 0:
+        return
+    rooms = r.node.leases.rooms
+    successor = most_level(r, [node for node, room in rooms.items() if room > 0])
+    if successor:
+        begin(r, successor)
+
+
+def most_level(r: Replica, among: Collection[NodeId] | None = None) -> ReplicaId:
+    """The other full voter with the longest acked log, of those not known to be gone; `among` these nodes."""
     ship = r.mastership
     assert ship is not None and r.membership is not None
     best, best_lsn = NO_REPLICA, -1
@@ -61,7 +76,7 @@ def most_level(r: Replica, avoid: NodeId | None = None) -> ReplicaId:
         progress = ship.progress.get(member.replica)
         if member.log_only or progress is None or not progress.level or not progress.eligible:
             continue
-        if member.node in r.node.down_peers:
+        if member.node in r.node.down_peers or (among is not None and member.node not in among):
             continue
         if progress.match_lsn > best_lsn:
             best, best_lsn = member.replica, progress.match_lsn

@@ -60,7 +60,7 @@ class GrantsFrom:
         self.excluded.pop(partition, None)
         self.dirty = True
 
-    def heartbeat(self, boot: Boot, now: Micros, urgent: bool, reply: HeartbeatReply | None) -> Heartbeat:
+    def heartbeat(self, boot: Boot, now: Micros, urgent: bool, reply: HeartbeatReply | None, room: int) -> Heartbeat:
         """The next heartbeat to the peer, sent at `now`, with our reply to its last one where that has waited."""
         self.sequence += 1
         self.dirty = False
@@ -79,7 +79,7 @@ class GrantsFrom:
             added = [(p, self.groups[p]) for p in changed if p in self.groups]
             removed = [p for p in changed if p not in self.groups]
         return Heartbeat(
-            boot, self.peer_boot, self.sequence, self.version, self.digest, base, added, removed, urgent, reply
+            boot, self.peer_boot, self.sequence, self.version, self.digest, base, added, removed, urgent, reply, room
         )
 
     def on_reply(self, reply: HeartbeatReply) -> bool:
@@ -186,9 +186,10 @@ class GrantsTo:
             changed.append(partition)
         return removed, changed
 
-    def reply(self, boot: Boot) -> HeartbeatReply:
+    def reply(self, boot: Boot, room: int) -> HeartbeatReply:
         """The reply to the last heartbeat, as of now: what we took out since it came is taken out of the reply."""
-        return HeartbeatReply(boot, self.boot, self.sequence, self.version, self.digest, list(self.excluded.items()))
+        excluded = list(self.excluded.items())
+        return HeartbeatReply(boot, self.boot, self.sequence, self.version, self.digest, excluded, room)
 
     def bound_until(self, partition: PartitionId, granted: Micros) -> Micros:
         """Until when the group's grant to this peer binds us; -1 where we gave none."""

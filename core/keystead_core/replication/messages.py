@@ -152,7 +152,8 @@ class LogFetched(msgspec.Struct, frozen=True, array_like=True, tag=12):
 class HeartbeatReply(msgspec.Struct, frozen=True, array_like=True, tag=14):
     """Renews exactly the set that `version` and `digest` name, less `excluded` ((partition, promised epoch) pairs).
 
-    `version` 0: the receiver does not have the base and asks for the whole set; nothing is renewed.
+    `version` 0: the receiver does not have the base and asks for the whole set; nothing is renewed. `room`: bytes left
+    on the disk of the node that speaks, above its first reserve; -1: it does not say.
     """
 
     boot: Boot
@@ -161,6 +162,7 @@ class HeartbeatReply(msgspec.Struct, frozen=True, array_like=True, tag=14):
     version: int
     digest: int
     excluded: list[tuple[PartitionId, Epoch]]
+    room: int = -1
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=13):
@@ -168,7 +170,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=13):
 
     `version` and `digest` name the sender's set. `base_version` is what the receiver is believed to have; `added`
     ((partition, epoch) pairs) and `removed` lead from there to `version`. `base_version` 0: `added` is the whole set.
-    Not `urgent`: the reply may wait for the receiver's own next heartbeat, and travel as its `reply`.
+    Not `urgent`: the reply may wait for the receiver's own next heartbeat, and travel as its `reply`. `room` as there.
     """
 
     boot: Boot
@@ -181,6 +183,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=13):
     removed: list[PartitionId]
     urgent: bool = True
     reply: HeartbeatReply | None = None
+    room: int = -1
 
 
 class EligibilityRequest(msgspec.Struct, frozen=True, array_like=True, tag=15):

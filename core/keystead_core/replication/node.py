@@ -142,6 +142,10 @@ class Node:
                 self._set_maintaining(isinstance(event, ev.Maintain))
             case ev.Rebalance():
                 self._rebalance()
+            case ev.RoomMeasured():
+                self.leases.room = event.room
+                for replica in list(self.replicas.values()):
+                    handover.give_way_for_room(replica)
             case _:
                 r = self.replicas.get(event.partition)
                 if r is not None:

@@ -23,7 +23,10 @@ STALE_HEARTBEATS = 3
 
 
 class PairLeases:
-    """`generation` counts changes of what peers grant to us; `reading` names groups whose reads wait for a round."""
+    """`generation` counts changes of what peers grant to us; `reading` names groups whose reads wait for a round.
+
+    `room` is told with every heartbeat: what the disk here has left; `rooms`: what peers told of theirs.
+    """
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -31,6 +34,8 @@ class PairLeases:
         self.grants_to: dict[NodeId, GrantsTo] = {}
         self.generation = 0
         self.reading: dict[PartitionId, None] = {}
+        self.room = -1
+        self.rooms: dict[NodeId, int] = {}
         self.heartbeat_at: Micros = NEVER
         self.replies_due: dict[NodeId, None] = {}
         self.lapse_at: dict[NodeId, Micros] = {}
@@ -44,6 +49,8 @@ class PairLeases:
         if granted is None or granted.boot != beat.boot:
             granted = self.grants_to[sender] = GrantsTo()
             granted.boot = beat.boot
+        if beat.room >= 0:
+            self.rooms[sender] = beat.room
         if beat.reply is not None:
             self.on_reply(sender, beat.reply)
         if beat.sequence <= granted.sequence:
@@ -78,11 +85,11 @@ class PairLeases:
         if peer not in self.replies_due:
             return None
         del self.replies_due[peer]
-        return self.grants_to[peer].reply(self.node.boot)
+        return self.grants_to[peer].reply(self.node.boot, self.room)
 
     def _reply(self, peer: NodeId) -> None:
         self.replies_due.pop(peer, None)
-        self.node.send(peer, self.grants_to[peer].reply(self.node.boot))
+        self.node.send(peer, self.grants_to[peer].reply(self.node.boot, self.room))
 
     def _judge(self, sender: NodeId, granted: GrantsTo, partition: PartitionId) -> None:
         """Is this group's lease ours to grant to the sender? If not, the group is taken out of every reply."""
@@ -150,6 +157,8 @@ class PairLeases:
         if holder.peer_boot != reply.boot:
             holder.forget_peer(reply.boot)
             return
+        if reply.room >= 0:
+            self.rooms[sender] = reply.room
         renewed = holder.on_reply(reply)
         self.generation += 1
         if not renewed:
@@ -212,7 +221,7 @@ class PairLeases:
             if wanted:
                 stale = node.now - holder.confirmed_sent_at > STALE_HEARTBEATS * node.settings.heartbeat
                 reply = self._take_reply(peer)
-                node.send(peer, holder.heartbeat(node.boot, node.now, holder.dirty or stale, reply))
+                node.send(peer, holder.heartbeat(node.boot, node.now, holder.dirty or stale, reply, self.room))
         for peer in list(self.replies_due) if due else []:
             self._reply(peer)
         if due or (busy and self.heartbeat_at == NEVER):

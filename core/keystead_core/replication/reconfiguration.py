@@ -80,6 +80,8 @@ def preferred_successor(r: Replica) -> ReplicaId:
     member = r.membership.member(wanted) if r.membership else None
     if member is None or not member.voter or member.log_only or progress is None:
         return NO_REPLICA
+    if r.node.leases.rooms.get(member.node) == 0:
+        return NO_REPLICA  # It would only give the mastership away again.
     is_ready = wanted in live_members(r) and r.commit_lsn - progress.match_lsn <= r.node.settings.level_records
     return wanted if is_ready else NO_REPLICA
 

@@ -135,7 +135,12 @@ class Volume:
         total, free = self._io.space_bytes(self.directory)
         if free < min(RESERVE_2_BYTES, total // RESERVE_SHARE_MAX // 4):
             return 2
-        return 1 if free < min(RESERVE_1_BYTES, total // RESERVE_SHARE_MAX) else 0
+        return 0 if self.room_bytes() else 1
+
+    def room_bytes(self) -> int:
+        """What the file system has left above reserve 1."""
+        total, free = self._io.space_bytes(self.directory)
+        return max(0, free - min(RESERVE_1_BYTES, total // RESERVE_SHARE_MAX))
 
     def renounce(self) -> None:
         """Sets everything aside under renounced-<boot>/: the next start finds an empty volume."""
