@@ -306,7 +306,9 @@ class Cluster:
         demand(not waits, "no progress after healing", "; ".join(waits))
         self.clients_stopped = True
         self.timeline.run(self.timeline.now + 4 * lease)
-        apart = self.apart()
+        limit = self.timeline.now + 4 * lease
+        while (apart := self.apart()) and self.timeline.now < limit:
+            self.timeline.run(self.timeline.now + lease // 4)  # A mastership may just have been handed back.
         demand(not apart, "logs differ after healing", "; ".join(apart))
 
     def unfinished(self) -> list[str]:
