@@ -101,7 +101,9 @@ def _gap_of(server: Server, addresses: list[str], event: Callable[[], None], wat
         event()
         wait_until("puts are acknowledged again", lambda: puts.acked[-1] > start + 0.2, SETTLE_SECONDS_MAX)
         time.sleep(max(0.0, watch_seconds - (time.monotonic() - start)))
-    return puts.longest_gap_since(start)
+    gap = puts.longest_gap_since(start)
+    print(f"  {server.name}: {gap:.3f} s without writes", flush=True)
+    return gap
 
 
 def keystead_failover_gaps(rounds: int) -> list[float]:
