@@ -19,6 +19,7 @@ import psutil
 
 from benchmarks.results import Row
 from benchmarks.servers import AUTHORIZATION, TABLE, Etcd, Keystead, Server, wait_until
+from tests.faults.cluster import Cluster
 
 PERIOD_SECONDS = 0.004
 REQUEST_SECONDS_MAX = 10.0
@@ -106,6 +107,19 @@ def _gap_of(server: Server, addresses: list[str], event: Callable[[], None], wat
     return gap
 
 
+def _settled_master(cluster: Cluster) -> str:
+    """The node that masters the table, once all its replicas are level: seen in one and the same status."""
+    names: list[str] = []
+
+    def settled() -> bool:
+        partitions = cluster.partitions(TABLE)
+        names[:] = [partition["master"] for partition in partitions]
+        return cluster.are_level(partitions)
+
+    cluster.wait_until("all replicas are level", settled, SETTLE_SECONDS_MAX)
+    return names[0]
+
+
 def keystead_failover_gaps(rounds: int) -> list[float]:
     """Seconds without writes after kill -9 of the master's node, lease 1 s."""
     server = Keystead()
@@ -114,8 +128,7 @@ def keystead_failover_gaps(rounds: int) -> list[float]:
         cluster = server.cluster
         gaps = []
         for _ in range(rounds):
-            cluster.wait_until("all replicas are level", lambda: cluster.all_level(TABLE), SETTLE_SECONDS_MAX)
-            victim = cluster.masters(TABLE)[0]
+            victim = _settled_master(cluster)
             survivors = [cluster.endpoint(n).removeprefix("http://") for n in cluster.names() if n != victim]
             gaps.append(_gap_of(server, survivors, lambda v=victim: cluster.kill(v), 4.0))  # type: ignore[misc]
         return gaps
@@ -131,8 +144,7 @@ def keystead_handover_gaps(rounds: int) -> list[float]:
         cluster = server.cluster
         gaps = []
         for _ in range(rounds):
-            cluster.wait_until("all replicas are level", lambda: cluster.all_level(TABLE), SETTLE_SECONDS_MAX)
-            victim = cluster.masters(TABLE)[0]
+            victim = _settled_master(cluster)
 
             def maintain(name: str = victim) -> None:
                 cluster.cli("node", "maintain", name)

@@ -169,7 +169,10 @@ class Cluster:
 
     def all_level(self, table: str) -> bool:
         """Every partition has its master, and all its replicas are eligible and hardly behind."""
-        partitions = self.partitions(table)
+        return self.are_level(self.partitions(table))
+
+    def are_level(self, partitions: list[dict[str, Any]]) -> bool:
+        """The same of the partitions of one status."""
         return bool(partitions) and all(
             partition["master"]
             and all(
