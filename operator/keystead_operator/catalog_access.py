@@ -35,7 +35,8 @@ async def _no_lease() -> int:
 
 
 class CatalogAccess:
-    """`statuses` (by the name of the place) and `map` are those of the last observation.
+    """`statuses` (by the name of the place) and `map` are those of the last observation. `known_map` is the last one
+    that there was: good for telling what is so, never for deciding what to do.
 
     `lease_transitions` is asked each time before office is taken: it gives the number of the operator's Lease, or
     raises ActionFailed if the Lease is another's.
@@ -44,6 +45,7 @@ class CatalogAccess:
     def __init__(self, client: AdminClient, lease_transitions: TransitionsOfLease = _no_lease) -> None:
         self.statuses: dict[str, NodeStatus] = {}
         self.map: ClusterMap | None = None
+        self.known_map: ClusterMap | None = None
         self._client = client
         self._addresses: dict[str, str] = {}
         self._seen_at: dict[NodeId, float] = {}
@@ -61,6 +63,7 @@ class CatalogAccess:
             del self.statuses[name]
         await asyncio.gather(*(self._ask(name, address) for name, address in addresses.items()))
         self.map = await self._read_map()
+        self.known_map = self.serving_map or self.known_map or await self._stale_map()
 
     @property
     def serving_map(self) -> ClusterMap | None:
@@ -73,7 +76,7 @@ class CatalogAccess:
         answering = {status.node.id for status in self.statuses.values()}
         for node in answering:
             self._seen_at[node] = now
-        registered = self.map.nodes if self.map is not None else {}
+        registered = self.known_map.nodes if self.known_map is not None else {}
         return {
             node: 0.0 if node in answering else max(now - self._seen_at.setdefault(node, now), 1e-3)
             for node in registered
@@ -93,6 +96,16 @@ class CatalogAccess:
             except NodeUnreachable:
                 continue
         return None
+
+    async def _stale_map(self) -> ClusterMap | None:
+        """The newest map that some node keeps on its disk, where the catalog has no master."""
+        found = []
+        for name in self.statuses:
+            try:
+                found.append(await self._client.map(self._addresses[name]))
+            except NodeUnreachable:
+                continue
+        return max((one for one in found if one.version > 0), key=lambda one: one.version, default=None)
 
     def _catalog_masters(self) -> list[str]:
         """The places whose catalog replica says that it is master, the latest epoch first."""

@@ -188,7 +188,7 @@ class _Merge:
     def partition(self, entry: PartitionEntry) -> PartitionView:
         found = {node: self._replicas[node].get(entry.id) for node in self._replicas}
         present = {node: replica for node, replica in found.items() if replica is not None}
-        masters = [(replica.epoch, node) for node, replica in present.items() if replica.role == "master"]
+        masters = [(replica.epoch, node) for node, replica in present.items() if _serves(replica)]
         master_id = max(masters)[1] if masters else None
         master = present.get(master_id) if master_id is not None else None
         members = self._members(entry, present, master)
@@ -255,3 +255,8 @@ class _Merge:
 
     def _name(self, node: str) -> str:
         return self._names.get(node, node)
+
+
+def _serves(replica: ReplicaStatus) -> bool:
+    """A master whose lease has run out has lost its quorum: it serves nobody."""
+    return replica.role == "master" and (replica.lease_ms is None or replica.lease_ms > 0)

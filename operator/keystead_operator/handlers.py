@@ -1,18 +1,19 @@
-"""What kopf is for here: it watches, and these handlers put what it saw into the cache and its key on our queue.
+"""What kopf is for here: it watches, and these handlers hand what it saw to `Intake`. They do nothing else.
 
-No handler changes anything at the API server; kopf puts no finalizers or annotations on what it only watches.
+No handler changes anything at the API server; kopf puts no finalizers or annotations on what it only watches. kopf runs
+in a thread with an event loop of its own: when it ends, it cancels every task of its loop, and none of those is ours.
 """
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 import kopf
 
-from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.config import KubeConfig
 from keystead_operator.kube.kinds import CLAIM, POD, STORAGE_CLUSTER, TABLE, Kind
 from keystead_operator.kube.resync import OURS
-from keystead_operator.kube.work_queue import WorkQueue
 
 PAGE_SIZE: Final = 250
 IDLE_SECONDS: Final = 0.2
@@ -21,8 +22,26 @@ CONNECT_SECONDS: Final = 10.0
 WATCHED: Final = (STORAGE_CLUSTER, TABLE, POD, CLAIM)
 
 
-def registry_for(config: KubeConfig, cache: Cache, queue: WorkQueue) -> kopf.OperatorRegistry:
-    """The handlers of one operator process."""
+Intake = Callable[[Kind, dict[str, Any]], None]
+"""Takes a watch event of a kind: {type: None | ADDED | MODIFIED | DELETED, object: manifest}. From any thread."""
+
+
+def watch(config: KubeConfig, namespaces: list[str], intake: Intake, stop: threading.Event) -> None:
+    """kopf's watches, until `stop` is set; `namespaces` []: all. Blocks. Raises whatever the watches met."""
+    asyncio.run(
+        kopf.operator(
+            registry=registry_for(config, intake),
+            settings=kopf_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+        )
+    )
+
+
+def registry_for(config: KubeConfig, intake: Intake) -> kopf.OperatorRegistry:
+    """The handlers."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -39,18 +58,13 @@ def registry_for(config: KubeConfig, cache: Cache, queue: WorkQueue) -> kopf.Ope
 
     for kind in WATCHED:
         group, _, version = kind.api_version.rpartition("/")
-        kopf.on.event(group, version, kind.plural, registry=registry)(_intake(kind, cache, queue))
+        kopf.on.event(group, version, kind.plural, registry=registry)(_handler(kind, intake))
     return registry
 
 
-def _intake(kind: Kind, cache: Cache, queue: WorkQueue) -> Callable[..., Any]:
+def _handler(kind: Kind, intake: Intake) -> Callable[..., Any]:
     async def on_event(event: dict[str, Any], **_: Any) -> None:
-        if event["type"] == "DELETED":
-            key = cache.forget(kind, event["object"])
-        else:
-            key = cache.see(kind, event["object"])
-        if key is not None:
-            queue.add(key)
+        intake(kind, event)
 
     on_event.__name__ = f"on_{kind.plural}"
     return on_event

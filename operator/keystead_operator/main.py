@@ -12,19 +12,19 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
-from typing import Final
+from typing import Any, Final
 
-import kopf
 import structlog
 
-from keystead_operator.handlers import kopf_settings, registry_for
+from keystead_operator.handlers import Intake, watch
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.client import KubeClient, KubeError
 from keystead_operator.kube.config import ConfigError, KubeConfig, load_config
 from keystead_operator.kube.health import HealthServer, Progress
-from keystead_operator.kube.kinds import STORAGE_CLUSTER, TABLE
+from keystead_operator.kube.kinds import STORAGE_CLUSTER, TABLE, Kind
 from keystead_operator.kube.lease import Leadership
 from keystead_operator.kube.reconciler import Reconciler
 from keystead_operator.kube.resync import Resync
@@ -111,26 +111,33 @@ class Operator:
             await self._client.close()
 
     async def _watch(self) -> None:
-        """kopf's watches, started again should they break; the periodic list finds what was missed meanwhile.
-
-        kopf takes the signals that end a process for itself, and then returns: that is our word to stop too.
-        """
+        """kopf's watches, started again should they end; the periodic list finds what was missed meanwhile."""
         await self._definitions()
-        while True:
-            namespaces = [one for one in self._namespaces if one is not None]
-            try:
-                await kopf.operator(
-                    registry=registry_for(self._config, self._cache, self._queue),
-                    settings=kopf_settings(),
-                    standalone=True,
-                    clusterwide=not namespaces,
-                    namespaces=namespaces,
-                )
-                self.stop.set()
-                return
-            except Exception as problem:  # kopf lets out whatever its watches met: all of it means to begin again
-                log.warning("watches ended", problem=str(problem) or type(problem).__name__)
-            await asyncio.sleep(KOPF_AGAIN_SECONDS)
+        namespaces = [one for one in self._namespaces if one is not None]
+        stop = threading.Event()
+        try:
+            while True:
+                try:
+                    await asyncio.to_thread(watch, self._config, namespaces, self._intake_from_thread(), stop)
+                except Exception as problem:  # kopf lets out whatever its watches met: all of it means to begin again
+                    log.warning("watches ended", problem=str(problem) or type(problem).__name__)
+                await asyncio.sleep(KOPF_AGAIN_SECONDS)
+        finally:
+            stop.set()
+
+    def _intake_from_thread(self) -> Intake:
+        loop = asyncio.get_running_loop()
+
+        def intake(kind: Kind, event: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(self._take, kind, event)
+
+        return intake
+
+    def _take(self, kind: Kind, event: dict[str, Any]) -> None:
+        deleted = event["type"] == "DELETED"
+        key = self._cache.forget(kind, event["object"]) if deleted else self._cache.see(kind, event["object"])
+        if key is not None:
+            self._queue.add(key)
 
     async def _definitions(self) -> None:
         """Waits until the API server knows our kinds: kopf looks for them once, when it starts."""

@@ -14,6 +14,20 @@ def disruptions_allowed(view: ClusterView) -> int:
     return max(0, min(spares, default=1))
 
 
+def unlevel(view: ClusterView) -> str:
+    """Why a node should not go down now of our own will, or "": every group has a master and all its voters level."""
+    if view.map_version is None or view.catalog is None:
+        return "the catalog is away"
+    wanted = {table.name: table.desired_replicas for table in view.tables}
+    for group in [view.catalog, *(partition for table in view.tables for partition in table.partitions)]:
+        if group.master is None:
+            return f"partition {group.id} has no master"
+        level = sum(replica.eligible and replica.role in ("master", "follower") for replica in group.replicas)
+        if level < wanted.get(group.table, len(voters(group))):
+            return f"partition {group.id} has {level} level replicas"
+    return ""
+
+
 def spare(partition: PartitionView) -> int:
     """Level voters beyond the write quorum; negative where the quorum is missing."""
     if partition.master is None:

@@ -82,7 +82,15 @@ def cluster_conditions(view: ClusterView, notes: Sequence[Note] = (), busy: Sequ
     return [available, progressing, degraded, quorum, _data_moving(view), blocked, lost]
 
 
-WORRYING: Final = ("VolumeLost", "NoSpareNode", "FoundersUnknown", "RolloutStopped", "VolumeGoing", "NodeStranded")
+WORRYING: Final = (
+    "VolumeLost",
+    "NoSpareNode",
+    "FoundersUnknown",
+    "VolumesNotEmpty",
+    "RolloutStopped",
+    "VolumeGoing",
+    "NodeStranded",
+)
 
 
 def _told(kind: str, told: dict[str, str], otherwise: str, message: str) -> Condition:

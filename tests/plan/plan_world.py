@@ -15,9 +15,11 @@ from keystead_operator.plan.actions import (
     DeleteTable,
     ForgetTable,
     FormCatalog,
+    GiveUpVolume,
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
+    RestartNode,
     SetTarget,
     StartNode,
     StopNode,
@@ -28,10 +30,15 @@ from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired, Founder, Observed, ObservedNode
 
 CLUSTER_ID = "c1"
+LONG_SECONDS = 100_000.0
 
 
 class Machine(msgspec.Struct):
-    """A place with its volume. `volume`: number of the volume; a lost one gets the next number and so a new node id."""
+    """A place with its volume. `volume`: number of the volume; a lost one gets the next number and so a new node id.
+
+    `stranded`: the machine that has the volume is gone for good; a process for it is never more than asked for.
+    `template`: that of its last start.
+    """
 
     name: str
     zone: str
@@ -41,6 +48,8 @@ class Machine(msgspec.Struct):
     formed: bool = False
     holds_data: bool = False
     down: float = 0.0
+    template: int = 0
+    stranded: bool = False
 
     @property
     def node_id(self) -> NodeId:
@@ -59,6 +68,7 @@ class World:
         self.lsn = 0
         self.fence = 0
         self.seconds_down: dict[NodeId, float] = {}
+        self.template = 0
 
     # ---- what the outside does
 
@@ -69,6 +79,11 @@ class World:
         machine = self.machines[name]
         machine.volume += 1
         machine.formed = machine.holds_data = False
+
+    def lose_machine(self, name: str) -> None:
+        """The machine under a place is gone for good, and the volume is nowhere else."""
+        self.machines[name].stranded = True
+        self.seconds_down[self.machines[name].node_id] = LONG_SECONDS
 
     # ---- what the planner sees and does
 
@@ -81,6 +96,8 @@ class World:
             founders=self.founders,
             bootstrapped=self.bootstrapped,
             map=cluster_map,
+            known_map=self.catalog.map() if self.bootstrapped else None,
+            unlevel=self._unlevel(),
             seconds_down={} if cluster_map is None else {node: self._down(node) for node in cluster_map.nodes},
         )
 
@@ -90,9 +107,14 @@ class World:
                 self.machines.setdefault(name, Machine(name, zone))
             case StartNode(name):
                 machine = self.machines[name]
-                machine.running, machine.started_on = True, machine.volume
+                machine.running, machine.started_on, machine.template = True, machine.volume, self.template
             case StopNode(name):
                 self.machines[name].running = False
+            case RestartNode(name):
+                if self.machines[name].template != self.template:
+                    self.machines[name].running = False
+            case GiveUpVolume(name):
+                self._give_up(name)
             case NameFounders(founders):
                 assert self.founders in ((), founders), "founders are named once"
                 self.founders = founders
@@ -145,9 +167,18 @@ class World:
 
     # ---- inside
 
+    def _give_up(self, name: str) -> None:
+        """The place gets a new volume on another machine; done twice, the second finds nothing to give up."""
+        machine = self.machines[name]
+        if machine.stranded:
+            left = self.catalog.map().nodes.get(machine.node_id)
+            assert left is None or left.state == "left", f"the volume of {name} is given up while its node may serve"
+            self.lose_volume(name)
+            machine.running = machine.stranded = False
+
     def _observed(self, machine: Machine) -> ObservedNode:
         lost = machine.running and machine.started_on != machine.volume
-        answers = machine.running and not lost
+        answers = machine.running and not lost and not machine.stranded
         return ObservedNode(
             name=machine.name,
             zone=machine.zone,
@@ -157,8 +188,18 @@ class World:
             formed=answers and machine.formed,
             volume_empty=answers and not machine.holds_data,
             volume_lost=lost,
+            stranded_seconds=LONG_SECONDS if machine.stranded and machine.running else 0.0,
+            outdated=machine.running and machine.template != self.template,
             peer_address=machine.name,
         )
+
+    def _unlevel(self) -> str:
+        """In this world a replica is level as soon as its node answers."""
+        answering = self._answering()
+        for entry in self.catalog.map().partitions.values():
+            if entry.members != entry.target or any(place.node not in answering for place in entry.members):
+                return f"partition {entry.id}"
+        return ""
 
     def _answering(self) -> set[NodeId]:
         return {node.id for machine in self.machines.values() if (node := self._observed(machine)).reachable}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from plan_world import World, map_of
 
 from keystead_core.cluster_map import KeyAttribute
+from keystead_operator.plan.actions import RestartNode
 from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired
 from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
@@ -50,11 +51,15 @@ def worlds(draw: st.DrawFn) -> World:
         made = plan(world.desired, world.observe())
         for action in made.actions[: draw(st.integers(0, len(made.actions)))]:
             world.execute(action)
-        match draw(st.sampled_from(["nothing", "nothing", "kill", "lose", "declare", "grow"])):
+        match draw(st.sampled_from(["nothing", "nothing", "kill", "lose", "declare", "grow", "template", "strand"])):
             case "kill" if world.machines:
                 world.kill(draw(st.sampled_from(sorted(world.machines))))
             case "lose" if world.machines:
                 world.lose_volume(draw(st.sampled_from(sorted(world.machines))))
+            case "template":
+                world.template += 1
+            case "strand" if world.machines:
+                world.lose_machine(draw(st.sampled_from(sorted(world.machines))))
             case "declare":
                 world.desired = msgspec.structs.replace(world.desired, tables=draw(tables()))
             case "grow":
@@ -101,4 +106,32 @@ def test_no_plan_takes_back_what_a_plan_did(world: World) -> None:
         assert kept & owned <= set(cluster_map.tables)
         kept = set(cluster_map.tables)
         for action in plan(world.desired, world.observe()).actions:
+            world.execute(action)
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds(), st.data())
+def test_a_plan_cut_off_after_any_write_converges_all_the_same(world: World, data: st.DataObject) -> None:
+    """The executor dies between two writes, again and again, and whoever comes next plans anew."""
+    whole = deepcopy(world)
+    whole.settle()
+    for _ in range(12):
+        made = plan(world.desired, world.observe())
+        for action in made.actions[: data.draw(st.integers(0, len(made.actions)))]:
+            world.execute(action)
+    world.settle()
+    assert sorted(map_of(world).tables) == sorted(map_of(whole).tables)
+    assert sorted(world.machines) == sorted(whole.machines)
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds())
+def test_no_plan_restarts_two_nodes_or_one_while_another_is_away(world: World) -> None:
+    for _ in range(10):
+        observed = world.observe()
+        made = plan(world.desired, observed)
+        restarts = [action for action in made.actions if isinstance(action, RestartNode)]
+        assert len(restarts) <= 1
+        assert not restarts or all(node.reachable for node in observed.nodes)
+        for action in made.actions:
             world.execute(action)

@@ -31,8 +31,40 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """The pod was made over a volume that does not exist any more."""
         if self.pod is None or not self.running or self.pod.head.deleting:
             return False
-        mine = next((claim for claim in self.claims if claim.head.name == self.pod.claim), None)
+        mine = self.claim_of_pod()
         return mine is None or mine.phase == "Lost"
+
+    @property
+    def volume_going(self) -> bool:
+        """The volume under the pod was deleted; it goes when the pod does."""
+        mine = self.claim_of_pod()
+        return self.running and mine is not None and mine.head.deleting
+
+    def claim_of_pod(self) -> SeenClaim | None:
+        if self.pod is None:
+            return None
+        return next((claim for claim in self.claims if claim.head.name == self.pod.claim), None)
+
+    @property
+    def stranded(self) -> str:
+        """Why the pod may never run over its volume again, or "": judged by how long it stays so."""
+        pod = self.pod
+        if pod is None or pod.over:
+            return ""
+        if pod.head.deleting:
+            return "its pod does not end"
+        mine = self.claim_of_pod()
+        if pod.unschedulable and mine is not None and mine.phase == "Bound":
+            return pod.unschedulable
+        if pod.phase == "Running" and pod.ip and not pod.ready and not pod.problem:
+            return "its machine shows no sign of life"
+        return ""
+
+    @property
+    def stuck(self) -> str:
+        """Why the pod takes part in nothing, or ""."""
+        pod = self.pod
+        return "" if pod is None or pod.ready else pod.problem or pod.unschedulable
 
     @property
     def admin_address(self) -> str:

@@ -6,15 +6,14 @@ from typing import Final
 import msgspec
 
 from keystead_core.cluster_map import ClusterMap
-from keystead_operator.cluster_view import ClusterView, NodePlace, TableView, cluster_view
+from keystead_operator.cluster_view import ClusterView, TableView
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.client import KubeClient
 from keystead_operator.kube.infrastructure import Applier
-from keystead_operator.kube.places import Place
 from keystead_operator.kube.seen import Json, Key, SeenTable
 from keystead_operator.kube.status_writer import StatusWriter
 from keystead_operator.kube.substrate import KubeSubstrate
-from keystead_operator.manifests.frame import API_PORT, DATA_DIR, LABEL_CLUSTER, LABEL_NAME, NAME
+from keystead_operator.manifests.frame import LABEL_CLUSTER, LABEL_NAME, NAME
 from keystead_operator.manifests.policies import disruption_budget
 from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, Note, UpdateTable
 from keystead_operator.quorum import disruptions_allowed
@@ -23,7 +22,15 @@ from keystead_operator.status import Condition, cluster_status, table_conditions
 from keystead_operator.substrate import Round
 
 WRITES_AT_ONCE: Final = 16
-BUSY_WAITS: Final = ("WaitingForNodes", "FounderAway", "Suspended", "CatalogAway", "Throttled")
+BUSY_WAITS: Final = (
+    "RolloutWaiting",
+    "RolloutStopped",
+    "WaitingForNodes",
+    "FounderAway",
+    "Suspended",
+    "CatalogAway",
+    "Throttled",
+)
 
 
 class Reporter:
@@ -39,18 +46,12 @@ class Reporter:
 
     async def report(self, substrate: KubeSubstrate, done: Round) -> None:
         """Writes what changed. Raises KubeError."""
-        self._last_map = substrate.access.map or self._last_map
-        view = cluster_view(
-            substrate.frame.cluster_id,
-            f"{'https' if substrate.frame.encrypted else 'http'}://{substrate.frame.cluster}."
-            f"{substrate.frame.namespace}.svc:{API_PORT}",
-            [_node_place(place) for place in substrate.places],
-            substrate.access.statuses,
-            self._last_map,
-        )
+        self._last_map = substrate.access.known_map
+        view = substrate.view()
         notes = _notes(done)
         await self._budget(substrate, view)
-        self.settled = view.serving and await self._report_tables(substrate, done, view, notes)
+        level = await self._report_tables(substrate, done, view, notes)
+        self.settled = view.serving and level
         await self._report_cluster(substrate, done, view, notes)
 
     async def _budget(self, substrate: KubeSubstrate, view: ClusterView) -> None:
@@ -117,14 +118,6 @@ class Reporter:
         for start in range(0, len(due), WRITES_AT_ONCE):
             batch = due[start : start + WRITES_AT_ONCE]
             await asyncio.gather(*(self._writer.table(seen, status) for seen, status in batch))
-
-
-def _node_place(place: Place) -> NodePlace:
-    running = place.pod is not None and place.running and bool(place.pod.ip)
-    problem = "" if place.pod is None else place.pod.unschedulable or place.pod.problem
-    return NodePlace(
-        name=place.name, zone=place.zone, port=API_PORT, data_dir=DATA_DIR, pid=1 if running else 0, problem=problem
-    )
 
 
 def _table_status(

@@ -7,14 +7,15 @@ import msgspec
 import structlog
 
 from keystead_operator.catalog_access import CatalogAccess
+from keystead_operator.cluster_view import ClusterView, NodePlace, cluster_view
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.client import Conflict, KubeClient, KubeError
 from keystead_operator.kube.identity import Identity, IdentityRecord
 from keystead_operator.kube.kinds import CLAIM, POD, TABLE
 from keystead_operator.kube.places import Place, free_claim_name, places_of
 from keystead_operator.kube.seen import FINALIZER, Key, SeenCluster, SeenTable
-from keystead_operator.manifests.frame import Frame, place_prefix
-from keystead_operator.manifests.pod import pod
+from keystead_operator.manifests.frame import API_PORT, DATA_DIR, TERMINATION_SECONDS, Frame, place_prefix
+from keystead_operator.manifests.pod import pod, template_hash
 from keystead_operator.manifests.volume import claim
 from keystead_operator.plan.actions import (
     Action,
@@ -23,9 +24,11 @@ from keystead_operator.plan.actions import (
     DeleteTable,
     ForgetTable,
     FormCatalog,
+    GiveUpVolume,
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
+    RestartNode,
     SetTarget,
     StartNode,
     StopNode,
@@ -33,11 +36,14 @@ from keystead_operator.plan.actions import (
     UpdateTable,
 )
 from keystead_operator.plan.state import Desired, Observed, ObservedNode
+from keystead_operator.quorum import unlevel
 from keystead_operator.spec.resources import ClusterSpec, DeclaredTable, cluster_spec, declared_table
 from keystead_operator.substrate import ActionFailed
 
 START_BACKOFF_SECONDS_FIRST: Final = 1.0
 START_BACKOFF_SECONDS_MAX: Final = 60.0
+DELETION_SECONDS: Final = 15.0
+"""What the end of a pod may take beyond its own grace."""
 
 log = structlog.get_logger("cluster")
 
@@ -56,6 +62,8 @@ class KubeSubstrate:
         self._client = client
         self._declared: dict[str, tuple[tuple[object, ...], DeclaredTable]] = {}
         self._starts: dict[str, tuple[int, float]] = {}
+        self._stranded_since: dict[str, tuple[tuple[str, str], float]] = {}
+        self._template = ""
 
     @property
     def key(self) -> Key:
@@ -83,6 +91,7 @@ class KubeSubstrate:
             image=image,
             zoned=bool(self.zones),
         )
+        self._template = template_hash(self._frame)
         await self.identity.dress(self._frame)
         return self._frame
 
@@ -119,13 +128,24 @@ class KubeSubstrate:
         self.places = places_of(self._cache.pods.of_cluster(self.key), self._cache.claims.of_cluster(self.key))
         await self.access.observe({place.name: place.admin_address for place in self.places if place.admin_address})
         identity = self._identity()
+        nodes = tuple(self._observed(place) for place in self.places)
         return Observed(
-            nodes=tuple(self._observed(place) for place in self.places),
+            nodes=nodes,
             founders=identity.founders,
             bootstrapped=identity.bootstrapped,
             map=self.access.serving_map,
             seconds_down=self.access.seconds_down(),
+            known_map=self.access.known_map,
+            unlevel=unlevel(self.view()) if any(node.outdated for node in nodes) else "",
         )
+
+    def view(self) -> ClusterView:
+        """The cluster as the last observation shows it."""
+        frame = self.frame
+        scheme = "https" if frame.encrypted else "http"
+        endpoint = f"{scheme}://{frame.cluster}.{frame.namespace}.svc:{API_PORT}"
+        places = [_node_place(place) for place in self.places]
+        return cluster_view(frame.cluster_id, endpoint, places, self.access.statuses, self.access.known_map)
 
     def _identity(self) -> Identity:
         if self.identity.now is None:
@@ -139,6 +159,10 @@ class KubeSubstrate:
             zone=place.zone,
             running=place.running,
             volume_lost=place.volume_lost,
+            volume_going=place.volume_going,
+            stranded_seconds=self._stranded_seconds(place),
+            outdated=place.pod is not None and place.pod.template != self._template,
+            stuck=place.stuck,
             start_in_seconds=max(0.0, not_before - time.monotonic()),
             peer_address=place.peer_address,
         )
@@ -149,6 +173,20 @@ class KubeSubstrate:
         return msgspec.structs.replace(
             common, reachable=True, id=node.id, formed=node.formed, volume_empty=node.volume_empty
         )
+
+    def _stranded_seconds(self, place: Place) -> float:
+        """How long this process has seen the very pod and volume so, beyond what an orderly end takes."""
+        if not place.stranded or place.name in self.access.statuses:
+            self._stranded_since.pop(place.name, None)
+            return 0.0
+        assert place.pod is not None
+        which = (place.pod.head.uid, place.pod.claim)
+        known, since = self._stranded_since.get(place.name, (which, time.monotonic()))
+        if known != which:
+            since = time.monotonic()
+        self._stranded_since[place.name] = (which, since)
+        patience = TERMINATION_SECONDS + DELETION_SECONDS if place.pod.head.deleting else 0.0
+        return max(0.0, time.monotonic() - since - patience)
 
     # ---- executing
 
@@ -166,6 +204,10 @@ class KubeSubstrate:
                 await self._start(self._place(name))
             case StopNode(name):
                 await self._stop(self._place(name))
+            case RestartNode(name, reason):
+                await self._restart(self._place(name), reason)
+            case GiveUpVolume(name, reason):
+                await self._give_up(self._place(name), reason)
             case NameFounders(founders):
                 await self.identity.change(self.frame, founders=founders)
             case FormCatalog():
@@ -231,6 +273,31 @@ class KubeSubstrate:
             return
         await self._client.delete(POD, self.frame.namespace, place.name, uid=place.pod.head.uid)
 
+    async def _restart(self, place: Place, reason: str) -> None:
+        """Ends the pod, once its masterships are handed over; one that refuses goes on as it was."""
+        if place.pod is None or place.pod.head.deleting:
+            return
+        if place.name in self.access.statuses:
+            try:
+                await self.access.post(place.name, "/maintain")
+            except ActionFailed:
+                await self.access.post(place.name, "/resume")
+                raise
+        log.info("restarting", cluster=self.frame.cluster, name=place.name, reason=reason)
+        await self._stop(place)
+
+    async def _give_up(self, place: Place, reason: str) -> None:
+        """The volume first, so that no pod is started over it again; then the pod, without waiting for its machine."""
+        log.warning("volume given up", cluster=self.frame.cluster, name=place.name, reason=reason)
+        for head in [one.head for one in place.claims]:
+            if not head.deleting:
+                await self._client.delete(
+                    CLAIM, head.namespace, head.name, uid=head.uid, resource_version=head.resource_version
+                )
+        if place.pod is not None:
+            head = place.pod.head
+            await self._client.delete(POD, head.namespace, head.name, uid=head.uid, grace_seconds=0)
+
     # ---- the objects of tables
 
     async def _hold(self, resource: str) -> None:
@@ -257,3 +324,11 @@ async def _write_finalizers(client: KubeClient, cache: Cache, seen: SeenTable, f
     changed = await client.merge(TABLE, head.namespace, head.name, patch)
     if "uid" in changed.get("metadata", {}):
         cache.see(TABLE, changed)
+
+
+def _node_place(place: Place) -> NodePlace:
+    running = place.pod is not None and place.running and bool(place.pod.ip)
+    problem = "" if place.pod is None else place.pod.unschedulable or place.pod.problem
+    return NodePlace(
+        name=place.name, zone=place.zone, port=API_PORT, data_dir=DATA_DIR, pid=1 if running else 0, problem=problem
+    )

@@ -23,9 +23,11 @@ from keystead_operator.plan.actions import (
     DeleteTable,
     ForgetTable,
     FormCatalog,
+    GiveUpVolume,
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
+    RestartNode,
     SetTarget,
     StartNode,
     StopNode,
@@ -64,6 +66,7 @@ class LocalSubstrate:
             bootstrapped=self.cluster.bootstrapped,
             map=self._access.serving_map,
             seconds_down=self._access.seconds_down(),
+            known_map=self._access.known_map,
         )
 
     @property
@@ -102,6 +105,8 @@ class LocalSubstrate:
                 await self._start(name)
             case StopNode(name):
                 await self.processes[name].kill()
+            case RestartNode() | GiveUpVolume():
+                raise AssertionError(f"a process of this machine has no template, and no other machine: {action}")
             case NameFounders(founders):
                 self._write(msgspec.structs.replace(self.cluster, founders=founders))
             case FormCatalog():

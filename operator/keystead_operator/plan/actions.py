@@ -24,6 +24,20 @@ class StopNode(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class RestartNode(msgspec.Struct, frozen=True, tag=True):
+    """Hand over what the process masters, and end it: it is started again from the template of now."""
+
+    name: str
+    reason: str
+
+
+class GiveUpVolume(msgspec.Struct, frozen=True, tag=True):
+    """Take the place's process and volume away, whose node has left for good: a new one comes instead."""
+
+    name: str
+    reason: str
+
+
 class NameFounders(msgspec.Struct, frozen=True, tag=True):
     """Write down the catalog's first members. Done once in the life of a cluster."""
 
@@ -94,6 +108,8 @@ Action = (
     AddNode
     | StartNode
     | StopNode
+    | RestartNode
+    | GiveUpVolume
     | NameFounders
     | FormCatalog
     | MarkBootstrapped

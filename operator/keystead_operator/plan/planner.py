@@ -1,8 +1,10 @@
 """plan(): one observation in, one plan out."""
 
 from keystead_operator.plan.actions import Action, Note, Plan
+from keystead_operator.plan.losses import plan_losses, plan_stranded
 from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_settings
 from keystead_operator.plan.repairs import plan_repairs
+from keystead_operator.plan.rollout import plan_rollout
 from keystead_operator.plan.state import Desired, Observed
 from keystead_operator.plan.tables import plan_tables
 
@@ -18,6 +20,9 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         *plan_settings(desired, observed),
         *plan_tables(desired, observed),
         *plan_repairs(desired, observed),
+        *plan_losses(desired, observed),
+        *plan_stranded(desired, observed),
+        *plan_rollout(desired, observed),
     ]
     actions: list[Action] = []
     notes: list[Note] = []

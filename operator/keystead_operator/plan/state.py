@@ -26,7 +26,10 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     `running`: the process exists. `reachable`: it answered; only then do `id`, `formed` (it holds a catalog
     replica), `volume_empty` (it held no replica of anything when it started and holds none now) mean something.
     `volume_lost`: the process runs on a volume that is gone. `start_in_seconds`: a dead process is not started again
-    before that.
+    before that. `volume_going`: its volume was told to go, and does when the process ends. `stranded_seconds`: for how
+    long there has been a volume that no process can be started over, or no sign of the machine that has both.
+    `outdated`: the process was started from another template than now would be. `stuck`: why the process cannot start
+    at all (its image cannot be had, it dies again and again), or "".
     """
 
     name: str
@@ -37,6 +40,10 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     formed: bool = False
     volume_empty: bool = False
     volume_lost: bool = False
+    volume_going: bool = False
+    stranded_seconds: float = 0.0
+    outdated: bool = False
+    stuck: str = ""
     start_in_seconds: float = 0.0
     peer_address: str = ""
 
@@ -55,7 +62,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One observation. `map` is None unless the catalog has a master that serves: then nothing is decided on it.
 
     `bootstrapped` is the one marker that a catalog was ever formed. `seconds_down`: for how long each
-    registered node id has not answered, 0 for one that answers.
+    registered node id has not answered, 0 for one that answers. `known_map`: the last map that there was, to tell what
+    is so while the catalog is away. `unlevel`: why no process may be restarted now, or "": every group has a master and
+    all its replicas level.
     """
 
     nodes: tuple[ObservedNode, ...]
@@ -63,3 +72,5 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     bootstrapped: bool = False
     map: ClusterMap | None = None
     seconds_down: dict[NodeId, float] = {}
+    known_map: ClusterMap | None = None
+    unlevel: str = ""
