@@ -49,7 +49,9 @@ def clients(kube: Kube, image: str) -> ClientPod:
 
 @pytest.fixture(scope="session")
 def _shared(kube: Kube, release: Release) -> Store:
-    return Store(kube, SHARED_NAMESPACE)
+    found = Store(kube, SHARED_NAMESPACE)
+    found.delete()
+    return found
 
 
 @pytest.fixture

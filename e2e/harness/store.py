@@ -1,13 +1,14 @@
 """One StorageCluster in a namespace of its own: made, looked at, changed, the way a person does it by kubectl."""
 
 import base64
+import json
 import os
 import re
 from typing import Any
 
 import yaml
 
-from e2e.harness.commands import kubectl
+from e2e.harness.commands import CommandFailed, kubectl
 from e2e.harness.kube import Kube, NoAnswer, Object, Refused, condition
 from e2e.harness.waiting import NotYet, wait_for
 
@@ -129,6 +130,35 @@ class Store:
             match = re.search(r'keystead_replicas\{role="master"\} (\d+)', text)
             found[name] = int(match.group(1)) if match else 0
         return found
+
+    def ask(self, pod: str, path: str) -> Object:
+        """What a node's admin port answers, asked from inside of its pod. Raises CommandFailed."""
+        command = ("keystead-node", "ask", "--config", "/etc/keystead/node.json", "GET", path)
+        found: Object = json.loads(kubectl("--namespace", self.namespace, "exec", pod, "--", *command, seconds=20))
+        return found
+
+    def map(self) -> Object:
+        """The cluster's map, as the first pod that answers knows it. Raises NotYet."""
+        problem = "no pod is ready"
+        for pod in self.pods():
+            if pod_is_ready(pod):
+                try:
+                    return self.ask(pod["metadata"]["name"], "/map")
+                except CommandFailed as refused:
+                    problem = str(refused)
+        raise NotYet(problem)
+
+    def members(self) -> dict[str, list[int]]:
+        """Node id -> partitions of which it is a member."""
+        found: dict[str, list[int]] = {}
+        for partition in self.map()["partitions"].values():
+            for member in partition["members"]:
+                found.setdefault(member["node"], []).append(partition["id"])
+        return found
+
+    def node_id(self, pod: str) -> str:
+        """The identity of the volume of a pod."""
+        return str(self.ask(pod, "/status")["node"]["id"])
 
     def main_master(self) -> str:
         """The pod that masters most."""

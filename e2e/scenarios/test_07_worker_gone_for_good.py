@@ -20,7 +20,8 @@ def test_replicas_of_a_lost_machine_are_made_anew_elsewhere(
     store = own_store()
     store.create(nodes=4, nodeLossGrace="20s")
     master = store.main_master()
-    machine = store.machine_of(master)
+    machine, lost = store.machine_of(master), store.node_id(master)
+    assert store.members()[lost]
     with traffic(clients, store, f"gone-{int(time.time())}") as run:
         time.sleep(2)
         start = time.monotonic_ns()
@@ -28,12 +29,12 @@ def test_replicas_of_a_lost_machine_are_made_anew_elsewhere(
             run.wait_for_service(30)
 
             def replaced() -> bool:
+                if left := store.members().get(lost):
+                    raise NotYet(f"{lost} is still a member of partitions {left}")
                 table = store.kube.get("Table", store.namespace, store.table)
                 level, _, wanted = str((table or {}).get("status", {}).get("replicas", "")).partition("/")
                 if not wanted or level != wanted or condition(table, "Available")["status"] != "True":
                     raise NotYet(f"{level}/{wanted} replicas")
-                if store.masters().get(master):
-                    raise NotYet(f"{master} still masters")
                 return True
 
             seconds = wait_for("every replica is made anew on the nodes that are left", replaced, 240, 1.0)

@@ -16,6 +16,7 @@ def test_a_lost_volume_is_filled_again_from_the_others(
 ) -> None:
     master = store.main_master()
     uid, claim = store.identities()[master][0], store.claim_of(master)
+    old_id = store.node_id(master)
     old_claim = store.kube.get("PersistentVolumeClaim", store.namespace, claim)
     assert old_claim is not None
     with traffic(clients, store, f"volume-{int(time.time())}") as run:
@@ -32,3 +33,7 @@ def test_a_lost_volume_is_filled_again_from_the_others(
     new_claim = store.kube.get("PersistentVolumeClaim", store.namespace, store.claim_of(master))
     assert new_claim is not None
     assert new_claim["metadata"]["uid"] != old_claim["metadata"]["uid"], "the pod has its old volume"
+    # The lost volume's identity belongs to nothing any more; the new one does.
+    members = store.members()
+    assert old_id not in members
+    assert members[store.node_id(master)]

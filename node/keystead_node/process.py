@@ -161,10 +161,12 @@ class NodeProcess:
         check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
         self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
         loop = asyncio.get_running_loop()
-        bind, port = self.config.bind, self.config.api_port
+        port, hosts = self.config.api_port, [self.config.bind]
+        if self.config.local and self.config.local not in hosts:
+            hosts.append(self.config.local)
         door, seconds = (self.tls.api_door, HANDSHAKE_SECONDS_MAX) if self.tls is not None else (None, None)
         self._front_listener = await loop.create_server(
-            self.front, bind, port, backlog=LISTEN_BACKLOG, ssl=door, ssl_handshake_timeout=seconds
+            self.front, hosts, port, backlog=LISTEN_BACKLOG, ssl=door, ssl_handshake_timeout=seconds
         )
 
     def _start(self) -> None:

@@ -1,14 +1,17 @@
 """Pods come back with other addresses: they are heard at once, and find the others when all have moved."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
 import pytest
 
 from keystead_core.cluster_map import NodeEntry
 from keystead_core.ids import NodeId
 from keystead_node.transport.addresses import AddressBook, AddressError, join_address, split_address
-from tests.pods.pods import PEER, Pods, reads, three_pods
+from keystead_operator.admin_client import AdminClient, NodeUnreachable
+from tests.pods.pods import ADMIN, API, PEER, Pods, reads, three_pods
 
 
 def test_a_node_that_comes_back_with_another_address_follows_its_masters_at_once(tmp_path: Path) -> None:
@@ -45,6 +48,25 @@ def test_nodes_that_all_come_back_with_other_addresses_find_each_other_by_a_name
         client = cluster.client("node-1")
         cluster.wait("the table is served", lambda: reads(client, "kept"))
         cluster.wait_registered()
+
+
+def test_the_api_listens_at_a_second_address_for_those_who_come_from_inside_of_the_pod(tmp_path: Path) -> None:
+    with three_pods(tmp_path) as cluster:
+        cluster.create_table(cluster.client("node-0"))
+        cluster.pods["node-1"].kill()
+        inside = cluster.config["local"] = cluster.address(77)
+        cluster.start("node-1", "b", 2)
+        client = cluster.client("node-1", endpoint_url=f"http://{inside}:{API}")
+        cluster.wait("it answers there", lambda: _lists(client))
+        with pytest.raises(NodeUnreachable):
+            asyncio.run(AdminClient().status(f"{inside}:{ADMIN}"))
+
+
+def _lists(client: Any) -> bool:
+    try:
+        return bool(client.list_tables()["TableNames"] == ["items"])
+    except botocore.exceptions.BotoCoreError:
+        return False
 
 
 def test_an_address_that_now_belongs_to_another_node_confuses_nobody(tmp_path: Path) -> None:

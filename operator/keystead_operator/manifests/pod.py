@@ -94,6 +94,8 @@ def _container(frame: Frame) -> Manifest:
             _from_field("KEYSTEAD_HOST", "spec.nodeName"),
             _from_field("KEYSTEAD_BIND", "status.podIP"),
             _from_field("KEYSTEAD_ADVERTISE", "status.podIP"),
+            # Where kubectl port-forward comes in.
+            {"name": "KEYSTEAD_LOCAL", "value": "127.0.0.1"},
         ],
         "ports": [
             {"name": "api", "containerPort": API_PORT},

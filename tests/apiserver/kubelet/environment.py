@@ -25,7 +25,8 @@ def environment(container: Object, pod: Object, sources: Sources, api_server: st
         env |= {source.get("prefix", "") + key: value.decode() for key, value in data.items()}
     for one in container.get("env") or []:
         value = _value(one, pod, sources)
-        if value is not None:
+        # Pods have addresses of their own here, but share the loopback's others.
+        if value is not None and one["name"] != "KEYSTEAD_LOCAL":
             env[one["name"]] = value
     return env
 
