@@ -146,7 +146,7 @@ class Catalog:
         """Sets a target of `kept` and one more of `role` on a free machine ('': none), if it can meet the rules."""
         target = list(kept)
         if role:
-            taken = {t.node for t in target} | {m.node for m in group.reported.members}
+            taken = {t.node for t in target} | {m.node for m in group.reported.members} | self._hosts(group)
             free = [m for m in self.cluster.machines if m.volume.node_id not in taken]
             free = [m for m in free if m.zone == zone] or free
             if not free and not (reused := self._reusable(group, target, role)):
@@ -168,6 +168,11 @@ class Catalog:
         group.version += 1
         group.was_changed = True
         return True
+
+    def _hosts(self, group: Group) -> set[NodeId]:
+        """The nodes that have a replica of the group, as far as they can be asked."""
+        processes = [m.process for m in self.cluster.machines if m.process is not None]
+        return {p.node_id for p in processes if group.partition in p.core.replicas}
 
     def _reusable(self, group: Group, target: list[ReplicaTarget], role: str) -> list[ReplicaTarget]:
         """Members that nobody wants any more, in the wanted role, on nodes that are there."""
