@@ -107,8 +107,11 @@ class Catalog:
             process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
         elif process.targets.get(partition) != group.version and (group.was_changed or self.random.random() < 0.3):
             process.targets[partition] = group.version
-            event = ev.SetTarget(partition, group.target, group.write_quorum_min, group.durable_zones)
-            process.later(self.cluster.network.latency(), process.step, event)
+            process.later(self.cluster.network.latency(), self._set_target, group, process)
+
+    def _set_target(self, group: Group, process: Process) -> None:
+        """As it is now: a node follows its map in order, and never goes back to an older one."""
+        process.step(ev.SetTarget(group.partition, group.target, group.write_quorum_min, group.durable_zones))
 
     def _host(self, group: Group, process: Process, wanted: ReplicaTarget | None) -> None:
         founder = next((r for r, node in group.founders.items() if node == process.node_id), None)
