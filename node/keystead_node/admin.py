@@ -124,6 +124,9 @@ class Admin:
         return _json(self._status())
 
     async def _get_map(self, request: web.Request) -> web.Response:
+        """The map; 204 without a body if it is of the very version that `unless` names."""
+        if request.query.get("unless") == str(self._keeper.map.version):
+            return web.Response(status=204)
         return _json(self._keeper.map)
 
     async def _form(self, request: web.Request) -> web.Response:

@@ -69,8 +69,15 @@ class AdminClient:
 
     async def map(self, address: str) -> ClusterMap:
         """The map as this node knows it. Raises NodeUnreachable."""
+        found = await self.other_map(address, None)
+        assert found is not None, "an answer without a map is not given unless it is asked for"
+        return found
+
+    async def other_map(self, address: str, version: int | None) -> ClusterMap | None:
+        """The map as this node knows it; None if it is of this very version. Raises NodeUnreachable."""
         try:
-            return msgspec.json.decode(await self._get(address, "/map"), type=ClusterMap)
+            raw = await self._get(address, "/map" if version is None else f"/map?unless={version}")
+            return msgspec.json.decode(raw, type=ClusterMap) if raw else None
         except msgspec.DecodeError as problem:
             raise NodeUnreachable(f"{address} answered with an unknown map: {problem}") from problem
 
@@ -97,7 +104,7 @@ class AdminClient:
 
     async def _get(self, address: str, path: str) -> bytes:
         status, body = await self._exchange(address, "GET", path, None, self._timeout_seconds)
-        if status != http.client.OK:
+        if status not in (http.client.OK, http.client.NO_CONTENT):
             raise NodeUnreachable(f"{address} answered {path} with status {status}")
         return body
 

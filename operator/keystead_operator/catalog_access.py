@@ -91,10 +91,12 @@ class CatalogAccess:
     async def _read_map(self) -> ClusterMap | None:
         """The map of the catalog's master: only it is sure to be whole and current."""
         for name in self._catalog_masters():
+            known = self.known_map
             try:
-                return await self._client.map(self._addresses[name])
+                other = await self._client.other_map(self._addresses[name], known.version if known else None)
             except NodeUnreachable:
                 continue
+            return other or known
         return None
 
     async def _stale_map(self) -> ClusterMap | None:

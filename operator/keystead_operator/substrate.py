@@ -1,6 +1,7 @@
 """What carries a plan out: Kubernetes (pods and volumes), or this machine (processes and directories)."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Final, Protocol
@@ -60,15 +61,21 @@ class Round(msgspec.Struct, frozen=True):
         return not self.plan.actions and not self.plan.notes
 
 
-async def reconcile(substrate: Substrate) -> Round:
-    """Observes, plans, and carries the plan out in order. A failed action does not stop those behind it."""
+async def reconcile(substrate: Substrate, budget_seconds: float = float("inf")) -> Round:
+    """Observes, plans, and carries the plan out in order. A failed action does not stop those behind it.
+
+    After `budget_seconds` of executing, what is left of the plan is left to the next round, which plans anew.
+    """
     desired = await substrate.desired()
     observed = await substrate.observe()
     made = plan(desired, observed)
     failures: list[Failure] = []
+    until = time.monotonic() + budget_seconds
     for batch in batches(made.actions):
         outcomes = await asyncio.gather(*(_carry_out(substrate, action) for action in batch))
         failures += [outcome for outcome in outcomes if outcome is not None]
+        if time.monotonic() > until:
+            break
     return Round(desired, observed, made, tuple(failures))
 
 

@@ -228,7 +228,7 @@ def handler(node: FakeNode) -> type[BaseHTTPRequestHandler]:
             return
 
         def do_GET(self) -> None:
-            match self.path:
+            match self.path.partition("?")[0]:
                 case "/status":
                     self.answer(json.dumps(node.status()).encode())
                 case "/map":

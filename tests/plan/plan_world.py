@@ -16,6 +16,7 @@ from keystead_operator.plan.actions import (
     ForgetTable,
     FormCatalog,
     GiveUpVolume,
+    GrowVolume,
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
@@ -50,6 +51,7 @@ class Machine(msgspec.Struct):
     down: float = 0.0
     template: int = 0
     stranded: bool = False
+    small: bool = False
 
     @property
     def node_id(self) -> NodeId:
@@ -115,6 +117,8 @@ class World:
                     self.machines[name].running = False
             case GiveUpVolume(name):
                 self._give_up(name)
+            case GrowVolume(name):
+                self.machines[name].small = False
             case NameFounders(founders):
                 assert self.founders in ((), founders), "founders are named once"
                 self.founders = founders
@@ -188,6 +192,7 @@ class World:
             formed=answers and machine.formed,
             volume_empty=answers and not machine.holds_data,
             volume_lost=lost,
+            volume_small=machine.small,
             stranded_seconds=LONG_SECONDS if machine.stranded and machine.running else 0.0,
             outdated=machine.running and machine.template != self.template,
             peer_address=machine.name,

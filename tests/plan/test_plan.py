@@ -14,6 +14,7 @@ from keystead_operator.plan.actions import (
     DeleteTable,
     ForgetTable,
     FormCatalog,
+    GrowVolume,
     NameFounders,
     StartNode,
     StopNode,
@@ -249,3 +250,11 @@ def test_deleted_object_that_never_owned_the_table_just_goes() -> None:
 def test_table_is_created_once() -> None:
     world = settled(table())
     assert not any(isinstance(action, CreateTable) for action in actions(world))
+
+
+def test_volumes_smaller_than_declared_are_grown_once() -> None:
+    world = settled()
+    world.machines["node-1"].small = True
+    assert actions(world) == [GrowVolume("node-1")]
+    world.settle()
+    assert not world.machines["node-1"].small

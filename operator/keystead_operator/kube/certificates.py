@@ -2,13 +2,13 @@
 
 import base64
 import ssl
-import tempfile
 import time
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
+from keystead_operator.admin_client import admin_tls
 from keystead_operator.kube.authority import (
     CA_FILE,
     CERTIFICATE_FILE,
@@ -52,9 +52,15 @@ class Certificates:
         self._checked_for, self._checked_at = asked, now
         if files == self._held and (self.context is not None) == frame.encrypted:
             return False
+        self.context = self._context(frame, files) if frame.encrypted else None
         self._held = files
-        self.context = client_context(files) if frame.encrypted else None
         return True
+
+    def _context(self, frame: Frame, files: Files) -> ssl.SSLContext:
+        try:
+            return admin_tls(files[CA_FILE], files[CERTIFICATE_FILE], files[KEY_FILE], frame.peer_name).context
+        except ssl.SSLError as problem:
+            raise ActionFailed(f"the operator's certificate cannot be used: {problem}") from problem
 
     async def _files(self, frame: Frame) -> Files:
         """What the operator proves itself with. A given issuer's Secret serves nodes and operator alike."""
@@ -80,13 +86,3 @@ class Certificates:
         except NotFound:
             return {}
         return {key: base64.b64decode(content) for key, content in (found.get("data") or {}).items()}
-
-
-def client_context(files: Files) -> ssl.SSLContext:
-    """Trusts ca.crt alone, and shows tls.crt."""
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=files[CA_FILE].decode())
-    with tempfile.NamedTemporaryFile() as both:
-        both.write(files[CERTIFICATE_FILE] + b"\n" + files[KEY_FILE])
-        both.flush()
-        context.load_cert_chain(both.name)
-    return context

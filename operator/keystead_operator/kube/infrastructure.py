@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from keystead_operator.kube.client import KubeClient
-from keystead_operator.manifests.accounts import role, role_binding, service_account
+from keystead_operator.manifests.accounts import catalog_lease, role, role_binding, service_account
 from keystead_operator.manifests.config import config_map
 from keystead_operator.manifests.frame import Frame, Manifest
 from keystead_operator.manifests.policies import network_policy
@@ -26,6 +26,7 @@ def common_objects(frame: Frame) -> list[Manifest]:
         service_account(frame),
         role(frame),
         role_binding(frame),
+        catalog_lease(frame),
         config_map(frame),
         client_service(frame),
         peers_service(frame),

@@ -27,6 +27,10 @@ WORKERS: Final = 4
 HURRIED_SECONDS: Final = 0.2
 WORKING_SECONDS: Final = 1.0
 SETTLED_SECONDS: Final = 5.0
+EXECUTE_SECONDS: Final = 3.0
+"""A round with much to do ends then, so that statuses keep up with what was done."""
+REST_FACTOR: Final = 10.0
+"""A settled cluster is looked at so rarely that looking takes a tenth of the time at most."""
 HURRY_SECONDS: Final = 10.0
 """For so long after an action the next round comes soon: its effect shows within moments."""
 
@@ -108,6 +112,7 @@ class Reconciler:
 
     async def _one(self, key: Key) -> float | None:
         """One round for a cluster; gives the seconds until the next is due."""
+        began = time.monotonic()
         resource = self._cache.clusters.get(key)
         if resource is None or resource.head.deleting:
             await self._without_cluster(key)
@@ -125,19 +130,21 @@ class Reconciler:
             await cluster.admin.use(cluster.certificates.context, frame.peer_name)
         for manifest in common_objects(frame):
             await cluster.applier.apply(manifest)
-        done = await reconcile(substrate)
+        done = await reconcile(substrate, EXECUTE_SECONDS)
         for failure in done.failures:
             log.warning("action failed", cluster=key, action=type(failure.action).__name__, problem=failure.message)
         await cluster.reporter.report(substrate, done)
-        return self._rest(cluster, done)
+        return self._rest(cluster, done, time.monotonic() - began)
 
-    def _rest(self, cluster: Cluster, done: Round) -> float:
+    def _rest(self, cluster: Cluster, done: Round, took_seconds: float) -> float:
         now = time.monotonic()
         if done.plan.actions:
             cluster.acted_at = now
         if now - cluster.acted_at < HURRY_SECONDS and not (done.settled and cluster.reporter.settled):
-            return HURRIED_SECONDS
-        return SETTLED_SECONDS if done.settled and cluster.reporter.settled else WORKING_SECONDS
+            return max(HURRIED_SECONDS, took_seconds)
+        if done.settled and cluster.reporter.settled:
+            return max(SETTLED_SECONDS, REST_FACTOR * took_seconds)
+        return max(WORKING_SECONDS, took_seconds)
 
     async def _without_cluster(self, key: Key) -> None:
         """No such StorageCluster: its tables say so, and those that are being deleted may go."""

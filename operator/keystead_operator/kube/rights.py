@@ -60,7 +60,7 @@ NAMESPACED: Final = (
     _right(SERVICE_ACCOUNT, "create patch", "who the nodes are"),
     _right(ROLE, "create patch", "what the nodes may do: take the catalog's lock"),
     _right(ROLE_BINDING, "create patch", "the same"),
-    _right(LEASE, "get create update", "given on to the nodes: the catalog's lock"),
+    _right(LEASE, "get create update patch", "given on to the nodes: the catalog's lock; its labels and its owner"),
     _right(DISRUPTION_BUDGET, "create patch", "how many nodes may be evicted, as the quorums are"),
     _right(NETWORK_POLICY, "create patch", "who reaches the nodes"),
     _right(EVENT, "create", "what a person would ask about"),

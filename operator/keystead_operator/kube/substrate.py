@@ -1,6 +1,7 @@
 """KubeSubstrate: carries plans out with pods and volumes of a Kubernetes cluster."""
 
 import time
+from decimal import Decimal
 from typing import Final, assert_never
 
 import msgspec
@@ -25,6 +26,7 @@ from keystead_operator.plan.actions import (
     ForgetTable,
     FormCatalog,
     GiveUpVolume,
+    GrowVolume,
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
@@ -37,6 +39,7 @@ from keystead_operator.plan.actions import (
 )
 from keystead_operator.plan.state import Desired, Observed, ObservedNode
 from keystead_operator.quorum import unlevel
+from keystead_operator.spec.quantity import quantity
 from keystead_operator.spec.resources import ClusterSpec, DeclaredTable, cluster_spec, declared_table
 from keystead_operator.substrate import ActionFailed
 
@@ -64,6 +67,7 @@ class KubeSubstrate:
         self._starts: dict[str, tuple[int, float]] = {}
         self._stranded_since: dict[str, tuple[tuple[str, str], float]] = {}
         self._template = ""
+        self._size = Decimal(0)
 
     @property
     def key(self) -> Key:
@@ -92,6 +96,7 @@ class KubeSubstrate:
             zoned=bool(self.zones),
         )
         self._template = template_hash(self._frame)
+        self._size = quantity(self.resource.spec["storage"]["size"])
         await self.identity.dress(self._frame)
         return self._frame
 
@@ -160,6 +165,7 @@ class KubeSubstrate:
             running=place.running,
             volume_lost=place.volume_lost,
             volume_going=place.volume_going,
+            volume_small=place.claim is not None and quantity(place.claim.size) < self._size,
             stranded_seconds=self._stranded_seconds(place),
             outdated=place.pod is not None and place.pod.template != self._template,
             stuck=place.stuck,
@@ -208,6 +214,8 @@ class KubeSubstrate:
                 await self._restart(self._place(name), reason)
             case GiveUpVolume(name, reason):
                 await self._give_up(self._place(name), reason)
+            case GrowVolume(name):
+                await self._grow(self._place(name))
             case NameFounders(founders):
                 await self.identity.change(self.frame, founders=founders)
             case FormCatalog():
@@ -285,6 +293,17 @@ class KubeSubstrate:
                 raise
         log.info("restarting", cluster=self.frame.cluster, name=place.name, reason=reason)
         await self._stop(place)
+
+    async def _grow(self, place: Place) -> None:
+        """Online, where the StorageClass allows it; where it does not, the API server says so."""
+        assert place.claim is not None, f"a plan grows the volume of {place.name}, which has none"
+        size = self.frame.spec["storage"]["size"]
+        patch = {
+            "metadata": {"uid": place.claim.head.uid},
+            "spec": {"resources": {"requests": {"storage": size}}},
+        }
+        self._cache.see(CLAIM, await self._client.merge(CLAIM, self.frame.namespace, place.claim.head.name, patch))
+        log.info("volume grows", cluster=self.frame.cluster, name=place.claim.head.name, size=size)
 
     async def _give_up(self, place: Place, reason: str) -> None:
         """The volume first, so that no pod is started over it again; then the pod, without waiting for its machine."""

@@ -24,6 +24,7 @@ from keystead_operator.plan.actions import (
     ForgetTable,
     FormCatalog,
     GiveUpVolume,
+    GrowVolume,
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
@@ -105,8 +106,10 @@ class LocalSubstrate:
                 await self._start(name)
             case StopNode(name):
                 await self.processes[name].kill()
-            case RestartNode() | GiveUpVolume():
-                raise AssertionError(f"a process of this machine has no template, and no other machine: {action}")
+            case RestartNode() | GiveUpVolume() | GrowVolume():
+                raise AssertionError(
+                    f"a process of this machine has no template, no other machine and no size of volume: {action}"
+                )
             case NameFounders(founders):
                 self._write(msgspec.structs.replace(self.cluster, founders=founders))
             case FormCatalog():

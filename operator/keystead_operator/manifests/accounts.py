@@ -34,3 +34,12 @@ def role_binding(frame: Frame) -> Manifest:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": frame.node_account},
         "subjects": [{"kind": "ServiceAccount", "name": frame.node_account, "namespace": frame.namespace}],
     }
+
+
+def catalog_lease(frame: Frame) -> Manifest:
+    """The catalog's lock, without its content, which is the nodes' own: so that it goes with the cluster."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": metadata(frame, frame.catalog_lease),
+    }

@@ -38,6 +38,12 @@ class GiveUpVolume(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class GrowVolume(msgspec.Struct, frozen=True, tag=True):
+    """Ask for the declared size of the place's volume."""
+
+    name: str
+
+
 class NameFounders(msgspec.Struct, frozen=True, tag=True):
     """Write down the catalog's first members. Done once in the life of a cluster."""
 
@@ -110,6 +116,7 @@ Action = (
     | StopNode
     | RestartNode
     | GiveUpVolume
+    | GrowVolume
     | NameFounders
     | FormCatalog
     | MarkBootstrapped

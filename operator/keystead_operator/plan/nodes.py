@@ -10,6 +10,7 @@ from keystead_operator.plan.actions import (
     Action,
     AddNode,
     FormCatalog,
+    GrowVolume,
     MarkBootstrapped,
     NameFounders,
     Note,
@@ -55,6 +56,8 @@ def plan_processes(observed: Observed) -> Iterator[Action | Note]:
             yield StopNode(node.name, "its volume is gone")
         elif not node.running and node.start_in_seconds <= 0:
             yield StartNode(node.name)
+        if node.volume_small:
+            yield GrowVolume(node.name)
 
 
 def plan_catalog(desired: Desired, observed: Observed) -> Iterator[Action | Note]:

@@ -29,7 +29,8 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     before that. `volume_going`: its volume was told to go, and does when the process ends. `stranded_seconds`: for how
     long there has been a volume that no process can be started over, or no sign of the machine that has both.
     `outdated`: the process was started from another template than now would be. `stuck`: why the process cannot start
-    at all (its image cannot be had, it dies again and again), or "".
+    at all (its image cannot be had, it dies again and again), or "". `volume_small`: its volume is asked for with less
+    than is declared.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     volume_empty: bool = False
     volume_lost: bool = False
     volume_going: bool = False
+    volume_small: bool = False
     stranded_seconds: float = 0.0
     outdated: bool = False
     stuck: str = ""
