@@ -406,3 +406,13 @@ plant(
     "what stood above a filled gap counts only if this master sent it",
     (replica_log.ReplicaLog, "absorb_ahead", _absorb_all),
 )
+plant(
+    "earlier-standing-counted",
+    "an ack from before the member's eligibility changed, or its log was replaced, is void",
+    (master, "is_last_word", _always),
+)
+plant(
+    "support-leaves-though-unfit",
+    "a promise that waited for its sync is reported only by a replica that still stands by it",
+    (support, "still_stands", _always),
+)
