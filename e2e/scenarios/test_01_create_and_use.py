@@ -1,10 +1,7 @@
 """What a new user does: helm install, kubectl apply of the examples, any DynamoDB client."""
 
-import contextlib
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +9,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from e2e.harness.commands import ENVIRONMENT, REPOSITORY, kubectl
+from e2e.harness.commands import REPOSITORY, kubectl
+from e2e.harness.forward import forwarded
 from e2e.harness.kube import condition
 from e2e.harness.store import Store
-from e2e.harness.waiting import NotYet, wait_for
 
 pytestmark = [pytest.mark.smoke, pytest.mark.timeout(420)]
-
-
-@contextlib.contextmanager
-def forwarded(store: Store) -> Iterator[str]:
-    """The API at this machine's loopback, by kubectl port-forward."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ("--namespace", store.namespace, "port-forward", f"service/{store.name}", f"{port}:8000")
-    process = subprocess.Popen(["kubectl", *arguments], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-    try:
-
-        def answers() -> bool:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError as problem:
-                raise NotYet(str(problem)) from problem
-            return True
-
-        wait_for("kubectl port-forward", answers, 20)
-        yield f"https://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def dynamodb(endpoint: str, ca: Path) -> Any:
@@ -69,8 +42,8 @@ def test_the_examples_are_applied_and_boto3_writes_and_reads(
 
     ca = tmp_path / "ca.crt"
     ca.write_text(store.authorities())
-    with forwarded(store) as endpoint:
-        database = dynamodb(endpoint, ca)
+    with forwarded(store.namespace, f"service/{store.name}", 8000) as port:
+        database = dynamodb(f"{store.scheme}://localhost:{port}", ca)
         orders = database.Table("orders")
         for number in range(25):
             orders.put_item(Item={"customer": f"c{number}", "orderId": "1", "total": number})
