@@ -49,6 +49,10 @@ class Forbidden(KubeError):
     """401 or 403: a right is missing."""
 
 
+class NamespaceEnding(Forbidden):
+    """403: nothing is made any more in a namespace that is being deleted."""
+
+
 class Invalid(KubeError):
     """400 or 422: the object is not acceptable."""
 
@@ -197,5 +201,7 @@ def _error(status: int, what: str, raw: bytes) -> KubeError:
         message = str(said.get("message", "")) if isinstance(said, dict) else ""
     except msgspec.DecodeError:
         message = raw[:200].decode("utf-8", "replace")
+    if status == 403 and "because it is being terminated" in message:
+        return NamespaceEnding(status, f"{what}: {message}")
     kind = _BY_STATUS.get(status, Unreachable if status >= 500 or status == 429 else KubeError)
     return kind(status, f"{what}: {message or f'status {status}'}")

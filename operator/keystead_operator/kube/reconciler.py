@@ -13,7 +13,7 @@ from keystead_operator.catalog_access import CatalogAccess
 from keystead_operator.kube.admin_session import AdminSession
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.certificates import Certificates
-from keystead_operator.kube.client import KubeClient, KubeError
+from keystead_operator.kube.client import KubeClient, KubeError, NamespaceEnding
 from keystead_operator.kube.infrastructure import Applier, common_objects
 from keystead_operator.kube.lease import Leadership
 from keystead_operator.kube.report import Reporter
@@ -125,6 +125,17 @@ class Reconciler:
         substrate = cluster.substrate
         substrate.resource = resource
         zones = await self._zones.under(resource.spec["zones"]["topologyKey"])
+        try:
+            return await self._round(cluster, zones, began)
+        except NamespaceEnding:
+            substrate.ending = "its namespace is being deleted"
+            await self._let_go(key)
+            return SETTLED_SECONDS
+
+    async def _round(self, cluster: Cluster, zones: tuple[str, ...], began: float) -> float:
+        """Prepare, observe, plan, execute, status."""
+        substrate = cluster.substrate
+        key = substrate.key
         frame = await substrate.prepare(self._image, zones)
         if await cluster.certificates.ensure(frame):
             await cluster.admin.use(cluster.certificates.context, frame.peer_name)
@@ -133,6 +144,8 @@ class Reconciler:
         done = await reconcile(substrate, EXECUTE_SECONDS)
         for failure in done.failures:
             log.warning("action failed", cluster=key, action=type(failure.action).__name__, problem=failure.message)
+        if substrate.ending:
+            await self._let_go(key)
         await cluster.reporter.report(substrate, done)
         return self._rest(cluster, done, time.monotonic() - began)
 
@@ -151,7 +164,11 @@ class Reconciler:
         cluster = self._clusters.pop(key, None)
         if cluster is not None:
             await cluster.admin.close()
+        await self._let_go(key)
+        await Reporter(self._client, self._cache, Applier(self._client)).report_without_cluster(key)
+
+    async def _let_go(self, key: Key) -> None:
+        """Tables that are being deleted wait for nothing: what they were kept in is going itself."""
         for table in self._cache.tables.of_cluster(key):
             if table.head.deleting:
                 await let_go(self._client, self._cache, table)
-        await Reporter(self._client, self._cache, Applier(self._client)).report_without_cluster(key)

@@ -10,7 +10,7 @@ import structlog
 from keystead_operator.catalog_access import CatalogAccess
 from keystead_operator.cluster_view import ClusterView, NodePlace, cluster_view
 from keystead_operator.kube.cache import Cache
-from keystead_operator.kube.client import Conflict, KubeClient, KubeError
+from keystead_operator.kube.client import Conflict, KubeClient, KubeError, NamespaceEnding
 from keystead_operator.kube.identity import Identity, IdentityRecord
 from keystead_operator.kube.kinds import CLAIM, POD, TABLE
 from keystead_operator.kube.places import Place, free_claim_name, places_of
@@ -52,7 +52,10 @@ log = structlog.get_logger("cluster")
 
 
 class KubeSubstrate:
-    """One StorageCluster. `resource` is set anew before each round; `frame` and `places` are those of the round."""
+    """One StorageCluster. `resource` is set anew before each round; `frame` and `places` are those of the round.
+
+    `ending`: why nothing more is made of it, or "".
+    """
 
     def __init__(self, resource: SeenCluster, cache: Cache, client: KubeClient, access: CatalogAccess) -> None:
         self.resource = resource
@@ -68,6 +71,7 @@ class KubeSubstrate:
         self._stranded_since: dict[str, tuple[tuple[str, str], float]] = {}
         self._template = ""
         self._size = Decimal(0)
+        self.ending = ""
 
     @property
     def key(self) -> Key:
@@ -113,6 +117,7 @@ class KubeSubstrate:
             cluster,
             tuple(self._table(table, cluster) for table in tables),
             place_prefix=place_prefix(self.resource.head.name),
+            ending=self.ending,
         )
 
     def _table(self, seen: SeenTable, cluster: ClusterSpec) -> DeclaredTable:
@@ -199,6 +204,9 @@ class KubeSubstrate:
     async def execute(self, action: Action) -> None:
         try:
             await self._execute(action)
+        except NamespaceEnding as problem:
+            self.ending = "its namespace is being deleted"
+            raise ActionFailed(str(problem)) from problem
         except KubeError as problem:
             raise ActionFailed(str(problem)) from problem
 

@@ -1,7 +1,8 @@
 """plan(): one observation in, one plan out."""
 
-from keystead_operator.plan.actions import Action, Note, Plan
+from keystead_operator.plan.actions import Action, MarkLeft, Note, Plan, RestartNode, SetTarget
 from keystead_operator.plan.losses import plan_losses, plan_stranded
+from keystead_operator.plan.masters import plan_masters
 from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_settings
 from keystead_operator.plan.repairs import plan_repairs
 from keystead_operator.plan.rollout import plan_rollout
@@ -13,6 +14,8 @@ def plan(desired: Desired, observed: Observed) -> Plan:
     """The actions that bring `observed` nearer to `desired`. Empty when nothing is left to do, or to be done safely."""
     if desired.cluster.suspend:
         return Plan((), (Note(f"StorageCluster/{desired.cluster.name}", "Suspended", "spec.suspend is true"),))
+    if desired.ending:
+        return Plan((), (Note(f"StorageCluster/{desired.cluster.name}", "Ending", desired.ending),))
     steps = [
         *plan_places(desired, observed),
         *plan_processes(observed),
@@ -24,6 +27,8 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         *plan_stranded(desired, observed),
         *plan_rollout(desired, observed),
     ]
+    if not any(isinstance(step, SetTarget | MarkLeft | RestartNode) for step in steps):
+        steps += plan_masters(observed)
     actions: list[Action] = []
     notes: list[Note] = []
     for step in steps:

@@ -11,13 +11,14 @@ class Desired(msgspec.Struct, frozen=True):
     """The declared objects. `tables` include those whose deletion was asked for (DeclaredTable.deleting).
 
     `shared_fate_ok`: voters of one group may share a machine, because there is only one. `place_prefix`: what the names
-    of the places begin with.
+    of the places begin with. `ending`: why nothing more is to be made of the cluster, or "".
     """
 
     cluster: ClusterSpec
     tables: tuple[DeclaredTable, ...] = ()
     shared_fate_ok: bool = False
     place_prefix: str = ""
+    ending: str = ""
 
 
 class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
