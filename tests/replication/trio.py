@@ -23,7 +23,8 @@ SYNC: Micros = 500
 class Trio:
     """`groups` partitions with a replica on each of three nodes, the masterships spread over them by turns."""
 
-    def __init__(self, groups: int = 1, settings: Settings | None = None) -> None:
+    def __init__(self, groups: int = 1, settings: Settings | None = None, sync: Micros = SYNC) -> None:
+        self.sync = sync
         settings = settings or Settings(lock="none")
         self.now: Micros = 0
         self.sent: list[tuple[NodeId, NodeId, Message]] = []
@@ -62,7 +63,7 @@ class Trio:
                     self.sent.append((name, effect.to, effect.message))
                     self._later(LATENCY, effect.to, ev.Received(name, node.boot, effect.message))
                 case ef.Persist():
-                    self._later(SYNC, name, ev.Synced(effect.sequence))
+                    self._later(self.sync, name, ev.Synced(effect.sequence))
                 case ef.Apply():
                     self._later(0, name, ev.Applied(effect.partition, effect.records[-1].lsn))
                 case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from keystead_core.ids import MILLISECOND, NO_REPLICA, Epoch, Lsn, Micros, ReplicaId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import RecordError, decode_records
-from keystead_core.replication import follower, master, support
+from keystead_core.replication import follower, master, support, suspicion
 from keystead_core.replication.effects import TakeLock
 from keystead_core.replication.messages import (
     FetchLog,
@@ -139,7 +139,7 @@ def _promise_self(r: Replica) -> None:
     c = r.candidacy
     assert c is not None
     c.phase, c.epoch = "promise", next_epoch(r)
-    c.phase_ends = r.node.now + r.node.settings.lease
+    c.phase_ends = r.node.now + suspicion.patience(r, c.epoch)
     c.resend_at = NEVER
     r.lock_asked_at = -1
     candidacy, r.candidacy, r.role = c, None, FOLLOWER  # The promise itself would end the candidacy it is for.
@@ -250,7 +250,7 @@ def _fetch(r: Replica, supporter: ReplicaId) -> None:
     c = r.candidacy
     assert c is not None
     c.phase, c.fetching = "fetch", supporter
-    c.phase_ends = r.node.now + r.node.settings.lease
+    c.phase_ends = r.node.now + suspicion.patience(r, c.epoch)
     r.wake(c.phase_ends)
     after = r.log.point_at(r.commit_lsn)
     assert after is not None
@@ -275,7 +275,7 @@ def on_log_fetched(r: Replica, m: LogFetched) -> None:
         r.log.append(new, r.node.persist(AppendEntry(r.partition, r.commit_lsn, new)))
         r.node.after_sync(r)
     if records[-1].lsn < m.last_lsn:
-        c.phase_ends = r.node.now + r.node.settings.lease
+        c.phase_ends = r.node.now + suspicion.patience(r, c.epoch)
         after = r.log.point_at(records[-1].lsn)
         assert after is not None
         r.send(m.replica, FetchLog(r.partition, r.id, r.node.boot, c.epoch, after))
@@ -333,10 +333,10 @@ def _probe_ended(r: Replica) -> None:
 
 def give_up(r: Replica, why: str) -> None:
     """Back to follower; a later try follows after a pause that differs from node to node."""
+    pause = suspicion.patience(r, r.promised)
     r.role, r.candidacy, r.epoch = FOLLOWER, None, 0
     r.why = why
-    lease = r.node.settings.lease
-    r.election_at = r.node.now + lease // 4 + r.node.jitter(lease // 2)
+    r.election_at = r.node.now + pause // 4 + r.node.jitter(pause // 2)
     r.wake(r.election_at)
 
 

@@ -27,7 +27,7 @@ def begin(r: Replica) -> None:
     if r.log.memberships and r.log.memberships[-1][0] > r.commit_lsn:
         r.mastership.changing_lsn = r.log.memberships[-1][0]  # A change inherited: it commits with the epoch record.
     r.mastership.waiting_since = r.node.now
-    r.mastership.failing_at = r.node.now + r.node.settings.lease
+    r.mastership.failing_at = r.node.now + suspicion.patience(r, epoch)
     r.wake(r.mastership.failing_at)
     r.why = ""
     append(r, Kind.EPOCH, [repr((r.id, supporters)).encode()], 0)

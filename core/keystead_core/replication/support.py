@@ -70,7 +70,7 @@ def on_support_request(r: Replica, m: SupportRequest) -> None:
     r.promise(m.epoch, m.replica, m.boot)
     r.node.support_after_sync(r.node.sender, report)
     # If the candidate fails, somebody must stand again.
-    suspicion.suspect(r, r.node.settings.lease)
+    suspicion.suspect(r, suspicion.patience(r, r.promised))
 
 
 def still_stands(r: Replica | None, m: Support) -> bool:

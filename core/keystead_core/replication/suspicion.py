@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from keystead_core.ids import MILLISECOND, Micros
+from keystead_core.ids import MILLISECOND, Epoch, Micros
 from keystead_core.replication import election
 from keystead_core.replication.replica import Replica
 
 RANK_DELAY: Micros = 30 * MILLISECOND
 RANK_DELAY_PER_GROUP: Micros = 200
+FRUITLESS_EPOCHS_MAX = 8
 
 
 def suspect(r: Replica, delay: Micros) -> None:
@@ -16,6 +17,15 @@ def suspect(r: Replica, delay: Micros) -> None:
     rank_delay = RANK_DELAY + len(node.replicas) * RANK_DELAY_PER_GROUP
     r.election_at = node.now + delay + rank(r) * rank_delay + node.jitter(20 * MILLISECOND)
     r.wake(r.election_at)
+
+
+def patience(r: Replica, epoch: Epoch) -> Micros:
+    """How long a step of an election for `epoch` may take: a lease for each epoch since the last that committed.
+
+    Where disks or processors are overloaded for all, another candidate each lease would only add to the load, for ever.
+    """
+    fruitless = epoch - r.log.epoch_at(r.commit_lsn)
+    return r.node.settings.lease * max(1, min(fruitless, FRUITLESS_EPOCHS_MAX))
 
 
 def rank(r: Replica) -> int:
