@@ -40,6 +40,7 @@ def pod(place: str = "c-node-0", over: str = "data-c-node-0", deleting: bool = F
         claim=over,
         owner="o",
         ready=True,
+        served=True,
         unschedulable="",
         problem="",
     )
@@ -95,7 +96,7 @@ def test_ended_pod_does_not_run() -> None:
 
 
 def test_pod_that_no_node_takes_over_its_bound_volume_is_stranded() -> None:
-    waiting = pod(phase="Pending", ip="", ready=False, unschedulable="volume node affinity conflict")
+    waiting = pod(phase="Pending", ip="", ready=False, served=False, unschedulable="volume node affinity conflict")
     assert only([waiting], [claim()]).stranded
     assert not only([waiting], [claim(phase="Pending")]).stranded, "an unbound volume is bound to no machine"
 
@@ -104,8 +105,16 @@ def test_pod_that_is_ready_is_not_stranded() -> None:
     assert not only([pod()], [claim()]).stranded
 
 
+def test_pod_that_takes_long_to_start_is_not_stranded() -> None:
+    assert not only([pod(ready=False, served=False)], [claim()]).stranded
+
+
+def test_pod_whose_machine_fell_silent_while_it_served_is_stranded() -> None:
+    assert only([pod(ready=False, served=True)], [claim()]).stranded
+
+
 def test_pod_that_crashes_again_and_again_is_stuck_and_not_stranded() -> None:
-    place = only([pod(ready=False, problem="CrashLoopBackOff: back-off")], [claim()])
+    place = only([pod(ready=False, served=False, problem="CrashLoopBackOff: back-off")], [claim()])
     assert place.stuck
     assert not place.stranded
 
