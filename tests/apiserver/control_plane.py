@@ -76,7 +76,7 @@ class Program:
                 stderr=log,
                 env=self._environment,
                 start_new_session=True,
-                preexec_fn=_die_with_the_tests,
+                preexec_fn=die_with_the_parent,
             )
 
     @property
@@ -118,7 +118,8 @@ class Program:
         return "\n".join(self.log().splitlines()[-lines:])
 
 
-def _die_with_the_tests() -> None:
+def die_with_the_parent() -> None:
+    """For a child process: it is killed when the thread that made it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from keystead_operator.kube.rights import CLUSTER_WIDE, LEADING, NAMESPACED, Right
-from tests.apiserver.control_plane import ControlPlane, Program, free_port
+from tests.apiserver.control_plane import REPOSITORY, ControlPlane, Program, free_port
 from tests.apiserver.rest import Api, Object
 
 ACCOUNT = "operator"
@@ -59,7 +59,7 @@ class OperatorProcess(Program):
             f"--metrics-port={self.metrics_port}",
             "--bind=127.0.0.1",
         ]
-        super().__init__(name, command, directory, {**os.environ, **(environment or {})})
+        super().__init__(name, command, directory, {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})})
 
     def metrics(self) -> dict[str, float]:
         """By name, with labels as they are written."""

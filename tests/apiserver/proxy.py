@@ -93,6 +93,10 @@ class Proxy:
     async def close(self) -> None:
         await self._session.close()
         await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _handle(self, incoming: web.Request) -> web.StreamResponse:
         request = Request(incoming.method, incoming.path, dict(incoming.query), time.monotonic())

@@ -49,10 +49,10 @@ class RunningCluster:
     # ---- what is declared
 
     def create(self, **spec: Any) -> None:
-        """Short leases and graces unless the spec says otherwise, and no encryption unless it asks for it."""
+        """Short leases and a short grace unless the spec says otherwise, and no encryption unless it asks for it."""
         given = {
             "failover": {"leaseSeconds": 1},
-            "nodeLossGrace": "2s",
+            "nodeLossGrace": "30s",
             "storage": {"size": "1Gi"},
             "tls": {"enabled": False},
             **spec,
@@ -155,18 +155,18 @@ class RunningCluster:
     # ---- the API
 
     def endpoint(self) -> str:
-        scheme = "https" if self._encrypted() else "http"
+        scheme = "https" if self.encrypted else "http"
         return f"{scheme}://{self.name}.{self.namespace}.svc:8000"
 
     def endpoints(self) -> list[str]:
         """Of each pod by its address; without encryption only."""
-        assert not self._encrypted(), "certificates are for names"
+        assert not self.encrypted, "certificates are for names"
         return [f"http://{pod['status']['podIP']}:8000" for pod in self.pods().values() if pod["status"].get("podIP")]
 
     def client(self, key: str = "test", secret: str = "test", **config: Any) -> Any:
         """boto3, over the Service, with as many retries as an SDK makes by default."""
         verify: bool | str = True
-        if self._encrypted():
+        if self.encrypted:
             secret_object = self.api.get("Secret", self.namespace, f"{self.name}-tls")
             self._ca_file.write_bytes(base64.b64decode(secret_object["data"]["ca.crt"]))
             verify = str(self._ca_file)
@@ -188,5 +188,6 @@ class RunningCluster:
         found = self.client().get_item(TableName=table, Key={"id": {"S": key}}, ConsistentRead=True).get("Item")
         return None if found is None else str(found["value"]["S"])
 
-    def _encrypted(self) -> bool:
+    @property
+    def encrypted(self) -> bool:
         return bool(self.api.get("StorageCluster", self.namespace, self.name)["spec"]["tls"]["enabled"])

@@ -189,5 +189,5 @@ def test_volumes_grow_in_place(
     def have_grown() -> bool:
         return all(claim["status"]["capacity"]["storage"] == "2Gi" for claim in cluster.claims().values())
 
-    cluster.wait("volumes have grown", have_grown, 120)
+    cluster.wait("volumes have grown", have_grown, 30)
     assert cluster.uids() == before

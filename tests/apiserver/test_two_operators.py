@@ -2,8 +2,6 @@
 
 import signal
 
-import pytest
-
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.rest import MERGE, Api, path_of
 from tests.apiserver.running import RunningCluster
@@ -36,7 +34,6 @@ def test_the_other_operator_takes_over_when_the_leader_dies(
     assert _holder(api, namespace).startswith(second.name)
 
 
-@pytest.mark.xfail(reason="the end of kopf's watches cancels the release of the Lease")
 def test_operator_that_is_asked_to_end_hands_over_at_once(
     cluster: RunningCluster, start_operator: StartOperator, api: Api, namespace: str
 ) -> None:

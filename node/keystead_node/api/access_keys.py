@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from keystead_node.tls_files import FilesUnusable
-from keystead_node.watched_files import WatchedFiles
+from keystead_node.watched_files import FilesUnusable, WatchedFiles
 
 
 class AccessKeys:
