@@ -100,3 +100,10 @@ def test_single_node_is_restarted_too() -> None:
     node = ObservedNode(name="n", zone="a", running=True, reachable=True, id=NodeId("n"), outdated=True)
     made = plan(Desired(msgspec.structs.replace(CLUSTER, nodes=1)), Observed(nodes=(node,), unlevel=""))
     assert [action.name for action in made.actions if isinstance(action, RestartNode)] == ["n"]
+
+
+def test_node_that_has_handed_over_is_restarted_though_it_is_the_reason_why_replicas_are_not_level() -> None:
+    world = settled()
+    world.template += 1
+    observed = _with(world.observe(), "node-1", resting=True)
+    assert restarts(msgspec.structs.replace(observed, unlevel="partition 7 has 2 level replicas")) == ["node-1"]

@@ -127,6 +127,9 @@ class Reconciler:
         zones = await self._zones.under(resource.spec["zones"]["topologyKey"])
         try:
             return await self._round(cluster, zones, began)
+        except ActionFailed as problem:
+            await cluster.reporter.report_failure(resource, str(problem))
+            raise
         except NamespaceEnding:
             substrate.ending = "its namespace is being deleted"
             await self._let_go(key)

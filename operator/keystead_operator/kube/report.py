@@ -10,7 +10,7 @@ from keystead_operator.cluster_view import ClusterView, TableView
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.client import KubeClient
 from keystead_operator.kube.infrastructure import Applier
-from keystead_operator.kube.seen import Json, Key, SeenTable
+from keystead_operator.kube.seen import Json, Key, SeenCluster, SeenTable
 from keystead_operator.kube.status_writer import StatusWriter
 from keystead_operator.kube.substrate import KubeSubstrate
 from keystead_operator.manifests.frame import LABEL_CLUSTER, LABEL_NAME, NAME
@@ -102,6 +102,18 @@ class Reporter:
             due.append((seen, status))
         await self._write_all(due)
         return level
+
+    async def report_failure(self, resource: SeenCluster, why: str) -> None:
+        """A round ended before anything could be observed: what was said last stands, and why nothing is done. Raises
+        KubeError."""
+        said = {one["type"]: one for one in resource.status.get("conditions", ())}
+        told = [
+            Condition("Progressing", "False", "NotReconciled", why),
+            Condition("Degraded", "True", "NotReconciled", why),
+        ]
+        conditions = {"Available": msgspec.to_builtins(Condition("Available", "Unknown", "NotReconciled", why))}
+        conditions |= said | {one.type: msgspec.to_builtins(one) for one in told}
+        await self._writer.cluster(resource, {**resource.status, "conditions": list(conditions.values())})
 
     async def report_without_cluster(self, key: Key) -> None:
         """The tables of a StorageCluster that does not exist. Raises KubeError."""

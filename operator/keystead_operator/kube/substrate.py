@@ -182,7 +182,12 @@ class KubeSubstrate:
             return common
         node = status.node
         return msgspec.structs.replace(
-            common, reachable=True, id=node.id, formed=node.formed, volume_empty=node.volume_empty
+            common,
+            reachable=True,
+            id=node.id,
+            formed=node.formed,
+            volume_empty=node.volume_empty,
+            resting=node.state == "maintenance",
         )
 
     def _stranded_seconds(self, place: Place) -> float:

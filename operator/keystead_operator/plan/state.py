@@ -31,7 +31,7 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     long there has been a volume that no process can be started over, or no sign of the machine that has both.
     `outdated`: the process was started from another template than now would be. `stuck`: why the process cannot start
     at all (its image cannot be had, it dies again and again), or "". `volume_small`: its volume is asked for with less
-    than is declared.
+    than is declared. `resting`: it has handed over and takes no part until it is told to.
     """
 
     name: str
@@ -44,6 +44,7 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     volume_lost: bool = False
     volume_going: bool = False
     volume_small: bool = False
+    resting: bool = False
     stranded_seconds: float = 0.0
     outdated: bool = False
     stuck: str = ""
