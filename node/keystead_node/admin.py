@@ -15,6 +15,7 @@ from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import founding_membership
+from keystead_node.api.http_server import HttpServer
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
@@ -56,8 +57,10 @@ class Admin:
         metrics: Metrics,
         status: Callable[[], dict[str, Any]],
         shutdown: Callable[[], None],
+        front: HttpServer,
         tls: Tls | None = None,
     ) -> None:
+        self._front = front
         self._tls = tls
         self._shell = shell
         self._keeper = keeper
@@ -79,6 +82,7 @@ class Admin:
                 web.get("/map", self._get_map),
                 web.post("/catalog/form", self._form),
                 web.post("/catalog/command", self._command),
+                web.post("/drain", self._drain),
                 web.post("/maintain", self._maintain),
                 web.post("/resume", self._resume),
                 web.post("/handover", self._handover),
@@ -112,7 +116,9 @@ class Admin:
         return web.Response(text="ok\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        """Registered with the catalog: requests may be sent here."""
+        """Registered with the catalog, and not about to end: requests may be sent here."""
+        if self._front.is_draining:
+            return web.Response(text="about to end\n", status=503)
         if self._keeper.registered:
             return web.Response(text="ok\n")
         return web.Response(text="not registered with the catalog yet\n", status=503)
@@ -175,6 +181,11 @@ class Admin:
             return _json({"ok": False, "error": str(error)}, 503)
         answer = {"ok": not reply.error, "error": f"{reply.error}: {reply.message}" if reply.error else ""}
         return _json({**answer, "reply": msgspec.to_builtins(reply)})
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        """Clients are asked to go elsewhere, request by request; they are served as long as they come."""
+        self._front.is_draining = True
+        return _json({"ok": True, "reason": ""})
 
     async def _maintain(self, request: web.Request) -> web.Response:
         """Makes every replica here ineligible, masterships handed over first; waits until that is so or refused."""

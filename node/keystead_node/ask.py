@@ -2,23 +2,24 @@
 
 `prestop` takes the node into maintenance: its masterships are handed over, and its replicas count in no quorum any
 more. Where too few others would be left, it asks again until they are there or its time is over; the node's own end
-hands over whatever was not. Maintenance by `prestop` ends with the node's next start.
+hands over whatever was not. Meanwhile clients are asked to go elsewhere, and for DRAIN_SECONDS at least, in which all
+of Kubernetes hears that the pod ends. Maintenance by `prestop` ends with the node's next start.
 """
 
 import http.client
 import sys
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from keystead_node.config import NodeConfig
-from keystead_node.tls import Tls, TlsConfig
-from keystead_node.watched_files import FilesUnusable
+from keystead_node.config import NodeConfig, TlsConfig
+from keystead_node.tls_files import FilesUnusable, dialling_context
 
 PAUSE_SECONDS: Final = 0.2
 ASK_SECONDS_MAX: Final = 30.0
-MAINTAIN_PATH: Final = "/maintain"
+DRAIN_SECONDS: Final = 2.0
 
 
 def ask(config: NodeConfig, method: str, path: str) -> int:
@@ -34,22 +35,33 @@ def ask(config: NodeConfig, method: str, path: str) -> int:
 
 def prestop(config: NodeConfig, seconds_max: float) -> int:
     """0 once the node is in maintenance, 1 if it was not in time."""
-    deadline = time.monotonic() + seconds_max
+    started = time.monotonic()
+    try:
+        exchange(config, "POST", "/drain", b"", seconds_max)
+    except ConnectionRefusedError:
+        return 0  # no node runs, and nothing is to be handed over
+    except (OSError, http.client.HTTPException) as problem:
+        return _fail(f"the node does not answer: {problem or type(problem).__name__}")
+    reason = _maintain(config, started + seconds_max)
+    time.sleep(max(0.0, min(DRAIN_SECONDS, seconds_max) - (time.monotonic() - started)))
+    return _fail(f"not handed over in {seconds_max:g} s: {reason}") if reason else 0
+
+
+def _maintain(config: NodeConfig, deadline: float) -> str:
+    """Why the node is not in maintenance by then; "" once it is."""
     reason = "no answer"
     while (left := deadline - time.monotonic()) > 0:
         try:
-            _, answer = exchange(config, "POST", MAINTAIN_PATH, b"", left)
+            _, answer = exchange(config, "POST", "/maintain", b"", left)
             said: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
-        except ConnectionRefusedError:
-            return 0  # no node runs, and nothing is to be handed over
         except (OSError, http.client.HTTPException, msgspec.MsgspecError) as problem:
             reason = str(problem) or type(problem).__name__
         else:
             if said.get("ok"):
-                return 0
+                return ""
             reason = str(said.get("reason") or said.get("error"))
         time.sleep(PAUSE_SECONDS)
-    return _fail(f"not handed over in {seconds_max:g} s: {reason}")
+    return reason
 
 
 def exchange(config: NodeConfig, method: str, path: str, body: bytes, seconds_max: float) -> tuple[int, bytes]:
@@ -76,7 +88,7 @@ class _TlsConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         try:
-            context = Tls(self._tls).dialling
+            context = dialling_context(Path(self._tls.dir))
         except FilesUnusable as error:
             raise OSError(str(error)) from error
         super().connect()

@@ -10,10 +10,6 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
-SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-
 
 class LockUnavailable(Exception):
     """The lock was not taken, as far as is known; the message says why."""
@@ -23,20 +19,6 @@ class CatalogLock(Protocol):
     async def take(self, at_least: int, taker: str) -> int:
         """Raises the counter above itself and `at_least`; its new value. Raises LockUnavailable."""
         ...
-
-
-class LeaseName(msgspec.Struct, frozen=True):
-    """Where the Lease is, and how the API server is reached. `server` "": as pods find it, by their environment."""
-
-    namespace: str
-    name: str
-    server: str = ""
-    token_file: str = f"{SERVICE_ACCOUNT}/token"
-    ca_file: str = f"{SERVICE_ACCOUNT}/ca.crt"
-
-
-class CatalogLockConfig(msgspec.Struct, frozen=True):
-    lease: LeaseName
 
 
 class FileLock:

@@ -12,10 +12,9 @@ import msgspec
 
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
-from keystead_node.catalog_locks import CatalogLockConfig
-from keystead_node.tls import TlsConfig
 from keystead_node.transport.addresses import join_address
 
+SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 FROM_ENVIRONMENT: Final = {
     "name": "KEYSTEAD_NAME",
     "zone": "KEYSTEAD_ZONE",
@@ -38,6 +37,34 @@ EXIT_BROKEN = 10
 
 class ConfigError(ValueError):
     """The configuration file is not usable; the message says where."""
+
+
+class TlsConfig(msgspec.Struct, frozen=True):
+    """`dir` holds ca.crt, tls.crt and tls.key, in PEM. `peer_name`: the name in every node's certificate."""
+
+    dir: str
+    peer_name: str
+
+    @property
+    def operator_name(self) -> str:
+        """The name in the operator's certificate: operator.C.NS.keystead for nodes called node.C.NS.keystead."""
+        return f"operator.{self.peer_name.partition('.')[2]}"
+
+
+class LeaseName(msgspec.Struct, frozen=True):
+    """Where the Lease is, and how the API server is reached. `server` "": as pods find it, by their environment."""
+
+    namespace: str
+    name: str
+    server: str = ""
+    token_file: str = f"{SERVICE_ACCOUNT}/token"
+    ca_file: str = f"{SERVICE_ACCOUNT}/ca.crt"
+
+
+class CatalogLockConfig(msgspec.Struct, frozen=True):
+    """The catalog's lock where it is not a file."""
+
+    lease: LeaseName
 
 
 class NodeConfig(msgspec.Struct, kw_only=True):

@@ -17,7 +17,8 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from keystead_node.catalog_locks import LeaseName, LockUnavailable
+from keystead_node.catalog_locks import LockUnavailable
+from keystead_node.config import LeaseName
 
 COUNTER: Final = "keystead.io/lock-counter"
 ATTEMPT_SECONDS_MAX: Final = 3.0

@@ -123,7 +123,12 @@ class NodeProcess:
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
         add_cause(self.shell.cause)
         self.metrics.observe(self.shell, self.writer, self.router, self.copies)
-        self.admin = Admin(self.shell, self.keeper, self.client, self.metrics, self._status, self.stop, self.tls)
+        keys = self.access_keys
+        check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
+        self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
+        self.admin = Admin(
+            self.shell, self.keeper, self.client, self.metrics, self._status, self.stop, self.front, self.tls
+        )
 
     def _catalog_lock(self) -> CatalogLock | None:
         config = self.config
@@ -157,9 +162,6 @@ class NodeProcess:
                 ) from error
 
     async def _listen_api(self) -> None:
-        keys = self.access_keys
-        check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
-        self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
         loop = asyncio.get_running_loop()
         port, hosts = self.config.api_port, [self.config.bind]
         if self.config.local and self.config.local not in hosts:

@@ -19,7 +19,7 @@ from keystead_node.config import (
 from keystead_node.logs import configure_logs
 from keystead_node.process import NodeProcess, PortInUse
 from keystead_node.storage.disk import DiskFailed, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster
-from keystead_node.watched_files import FilesUnusable
+from keystead_node.tls_files import FilesUnusable
 
 FILES_WANTED = 65_536
 SWITCH_SECONDS = 0.0005

@@ -15,32 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
 
-from keystead_node.watched_files import FilesUnusable, WatchedFiles
+from keystead_node.config import TlsConfig
+from keystead_node.tls_files import dialling_context, fill
+from keystead_node.watched_files import WatchedFiles
 
-CA_FILE: Final = "ca.crt"
-CERTIFICATE_FILE: Final = "tls.crt"
-KEY_FILE: Final = "tls.key"
 HANDSHAKE_SECONDS_MAX: Final = 5.0
 SAME_LINE_SECONDS: Final = 10.0
 log = structlog.get_logger("tls")
 
 PeerCertificate = Mapping[str, Any]
 """A verified certificate as ssl.SSLSocket.getpeercert gives it."""
-
-
-class TlsConfig(msgspec.Struct, frozen=True):
-    """`dir` holds ca.crt, tls.crt and tls.key, in PEM. `peer_name`: the name in every node's certificate."""
-
-    dir: str
-    peer_name: str
-
-    @property
-    def operator_name(self) -> str:
-        """The name in the operator's certificate: operator.C.NS.keystead for nodes called node.C.NS.keystead."""
-        return f"operator.{self.peer_name.partition('.')[2]}"
 
 
 class Door(ssl.SSLContext):
@@ -67,7 +53,7 @@ class Tls:
         peer = self._context("peer port", ssl.CERT_REQUIRED)
         admin = self._context("admin port", ssl.CERT_OPTIONAL)
         api = self._context("API port", ssl.CERT_NONE)
-        self.dialling = self._dialling_context()
+        self.dialling = dialling_context(self._directory)
         for door, context in ((self.peer_door, peer), (self.admin_door, admin), (self.api_door, api)):
             door.in_force = context
 
@@ -76,26 +62,11 @@ class Tls:
         context.port = port
         context.sslobject_class = _LoggedHandshake
         context.verify_mode = clients
-        self._fill(context)
+        fill(context, self._directory)
         if clients != ssl.CERT_NONE:
             context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.num_tickets = 0  # a resumed session would not be verified again
         return context
-
-    def _dialling_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._fill(context)
-        return context
-
-    def _fill(self, context: ssl.SSLContext) -> None:
-        try:
-            context.load_verify_locations(self._directory / CA_FILE)
-            context.load_cert_chain(self._directory / CERTIFICATE_FILE, self._directory / KEY_FILE)
-        except ssl.SSLError as error:
-            raise FilesUnusable(f"the certificates of {self._directory}: {error.reason or error}") from error
-        except OSError as error:
-            raise FilesUnusable(f"the certificates of {self._directory}: {error.strerror or error}") from error
 
 
 def is_peer(config: TlsConfig, certificate: PeerCertificate | None) -> bool:

@@ -10,14 +10,12 @@ from typing import Final
 
 import structlog
 
+from keystead_node.tls_files import FilesUnusable
+
 LOOK_SECONDS: Final = 2.0
 log = structlog.get_logger("files")
 
 _Look = list[tuple[str, int, int, int]]
-
-
-class FilesUnusable(Exception):
-    """The message says which files, and why."""
 
 
 class WatchedFiles:

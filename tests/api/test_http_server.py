@@ -511,6 +511,23 @@ def test_at_the_end_idle_connections_close_at_once_and_requests_under_way_are_fi
     assert not served.server.connections
 
 
+def test_before_the_end_clients_are_asked_to_come_again_but_nobody_is_turned_away(served: Served) -> None:
+    with served.connect() as before, served.connect() as idle:
+        before.sendall(asked("/echo", b"1"))
+        with before.makefile("rb") as stream:
+            assert read_answer(stream)[2] == b"1"
+            served.server.is_draining = True
+            before.sendall(asked("/echo", b"2") + asked("/echo", b"3"))
+            rest = stream.read()
+        assert rest.count(b"HTTP/1.1 200 OK") == 2 and rest.endswith(b"3")
+        assert rest.count(b"Connection: close") == 1
+        with served.connect() as new:
+            new.sendall(asked("/echo", b"4"))
+            assert read_all(new).endswith(b"4")
+        idle.sendall(asked("/echo", b"5"))
+        assert read_all(idle).endswith(b"5")
+
+
 def test_the_end_does_not_wait_for_longer_than_it_is_told(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(asked("/wait", b"1"))

@@ -1,11 +1,12 @@
 """What runs before a pod ends: masterships go to others first, and the next start takes part again."""
 
+import http.client
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.pods.pods import Pods, three_pods
+from tests.pods.pods import ADMIN, API, Pods, three_pods
 
 
 def test_a_node_that_is_stopped_after_prestop_fails_no_write(tmp_path: Path) -> None:
@@ -22,6 +23,19 @@ def test_a_node_that_is_stopped_after_prestop_fails_no_write(tmp_path: Path) -> 
         number = int(victim[-1])
         pod = cluster.start(victim, "abc"[number], number + 1)
         cluster.wait("it takes part again", lambda: _takes_part(pod.status()))
+
+
+def test_clients_are_led_elsewhere_before_the_node_ends(tmp_path: Path) -> None:
+    with three_pods(tmp_path) as cluster:
+        pod = cluster.pods["node-1"]
+        kept = http.client.HTTPConnection(pod.address, API, timeout=10)
+        assert _asked(kept).getheader("Connection") is None
+        stopping = threading.Thread(target=pod.program, args=("prestop",))
+        stopping.start()
+        cluster.wait("it is not ready any more", lambda: _readiness(pod.address) == 503)
+        assert _asked(kept).getheader("Connection") == "close"
+        stopping.join()
+        assert _asked(http.client.HTTPConnection(pod.address, API, timeout=10)).status == 200
 
 
 def test_prestop_waits_while_too_few_others_would_be_left(tmp_path: Path) -> None:
@@ -98,6 +112,19 @@ class _Writes:
             except self._client.exceptions.ClientError as error:
                 self.failures.append(str(error))
             self._done += 1
+
+
+def _asked(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    answer.read()
+    return answer
+
+
+def _readiness(address: str) -> int:
+    connection = http.client.HTTPConnection(address, ADMIN, timeout=10)
+    connection.request("GET", "/readyz")
+    return connection.getresponse().status
 
 
 def _master_of_table(cluster: Pods) -> str:

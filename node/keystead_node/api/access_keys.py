@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from keystead_node.watched_files import FilesUnusable, WatchedFiles
+from keystead_node.tls_files import FilesUnusable
+from keystead_node.watched_files import WatchedFiles
 
 
 class AccessKeys:

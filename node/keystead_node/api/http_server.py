@@ -75,6 +75,8 @@ class HttpServer:
         self.limits = limits or Limits()
         self.connections: set[Connection] = set()
         self.is_closing = False
+        self.is_draining = False
+        """Answers ask their clients to come again over another connection, which may lead elsewhere."""
         self.tick = 0
         self._timer: asyncio.TimerHandle | None = None
         self._heads: dict[int, bytes] = {}
@@ -135,6 +137,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_has_eof",
+        "_has_said_close",
         "_is_busy",
         "_is_lingering",
         "_is_reading_paused",
@@ -159,6 +162,7 @@ class Connection(asyncio.Protocol):
         self._is_reading_paused = False
         self._is_lingering = False
         self._has_eof = False
+        self._has_said_close = False
         self._refusal: RequestRefused | None = None
         self._task: asyncio.Task[None] | None = None
         self._since = 0
@@ -270,8 +274,10 @@ class Connection(asyncio.Protocol):
 
     def _encode(self, request: Request, answer: Answer) -> bytes:
         connection_line = request.connection_line
-        if self._server.is_closing and not self._parser.requests:
+        server = self._server
+        if (server.is_closing or server.is_draining) and not self._parser.requests:
             connection_line = CLOSE_LINE
+            self._has_said_close = True
         body = answer.body
         return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
             self._server.head(answer.status),
@@ -288,7 +294,7 @@ class Connection(asyncio.Protocol):
             return
         if self._refusal is not None:
             self._refuse(self._refusal)
-        elif parser.has_ended or self._has_eof or (self._server.is_closing and not parser.is_reading):
+        elif parser.has_ended or self._has_eof or (self._ends_here() and not parser.is_reading):
             self._transport.close()
         else:
             if parser.continue_due:
@@ -296,6 +302,9 @@ class Connection(asyncio.Protocol):
                 self._transport.write(_CONTINUE)
             if self._is_reading_paused and not self._is_writing_paused:
                 self._resume_reading()
+
+    def _ends_here(self) -> bool:
+        return self._has_said_close or self._server.is_closing
 
     # -- the end --------------------------------------------------------------------------------------------------
 

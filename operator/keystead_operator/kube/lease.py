@@ -15,10 +15,10 @@ from keystead_operator.kube.client import Conflict, Json, KubeClient, KubeError,
 from keystead_operator.kube.kinds import LEASE
 from keystead_operator.manifests.frame import OPERATOR
 
-DURATION_SECONDS: Final = 20
-RENEW_SECONDS: Final = 8.0
+DURATION_SECONDS: Final = 25
+RENEW_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 4.0
-GIVE_UP_SECONDS: Final = 14.0
+GIVE_UP_SECONDS: Final = 18.0
 
 log = structlog.get_logger("lease")
 

@@ -56,7 +56,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         mine = self.claim_of_pod()
         if pod.unschedulable and mine is not None and mine.phase == "Bound":
             return pod.unschedulable
-        if pod.phase == "Running" and pod.ip and not pod.ready and not pod.problem:
+        if pod.served and not pod.ready:
             return "its machine shows no sign of life"
         return ""
 

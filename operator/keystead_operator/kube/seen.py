@@ -104,7 +104,9 @@ class SeenTable(msgspec.Struct, frozen=True, kw_only=True):
 class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
     """A data pod. `claim`: the volume it was made with. `owner`: uid of the StorageCluster that it was made for.
 
-    `unschedulable` and `problem` are sentences, or "": why it has no Kubernetes node, why its container does not run.
+    `ready`: by the word of the API server, which takes it back where a machine falls silent. `served`: the machine's
+    own last word was that the container is ready. `unschedulable` and `problem` are sentences, or "": why it has no
+    Kubernetes node, why its container does not run.
     """
 
     head: Head
@@ -118,6 +120,7 @@ class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
     claim: str
     owner: str
     ready: bool
+    served: bool
     unschedulable: str
     problem: str
 
@@ -140,6 +143,7 @@ class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
             claim=_claim_of(spec),
             owner=next((one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")), ""),
             ready=conditions.get("Ready", {}).get("status") == "True",
+            served=_served(status),
             unschedulable=str(scheduled.get("message") or "no node takes it") if stuck else "",
             problem=_problem_of(status),
         )
@@ -153,6 +157,11 @@ class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
 def _claim_of(spec: Json) -> str:
     volumes = spec.get("volumes") or ()
     return next((one["persistentVolumeClaim"]["claimName"] for one in volumes if "persistentVolumeClaim" in one), "")
+
+
+def _served(status: Json) -> bool:
+    containers = status.get("containerStatuses") or []
+    return bool(containers) and all(one.get("ready") for one in containers)
 
 
 def _problem_of(status: Json) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.client import Conflict, KubeClient, NotFound
+from keystead_operator.kube.events import tell
 from keystead_operator.kube.kinds import STORAGE_CLUSTER, TABLE, Kind
 from keystead_operator.kube.seen import Head, Json, SeenCluster, SeenTable
 
@@ -57,4 +58,5 @@ class StatusWriter:
             self._cache.see(kind, await self._client.apply(manifest, "status"))
         except (Conflict, NotFound):
             return False
+        await tell(self._client, kind, head, old, wanted)
         return True

@@ -69,6 +69,7 @@ class KubeSubstrate:
         self._declared: dict[str, tuple[tuple[object, ...], DeclaredTable]] = {}
         self._starts: dict[str, tuple[int, float]] = {}
         self._stranded_since: dict[str, tuple[tuple[str, str], float]] = {}
+        self._given_up: dict[str, int] = {}
         self._template = ""
         self._size = Decimal(0)
         self.ending = ""
@@ -191,7 +192,10 @@ class KubeSubstrate:
         )
 
     def _stranded_seconds(self, place: Place) -> float:
-        """How long this process has seen the very pod and volume so, beyond what an orderly end takes."""
+        """How long this process has seen the very pod and volume so, beyond what an orderly end takes. Each volume that
+        was given up in vain makes the time count half."""
+        if place.name in self.access.statuses:
+            self._given_up.pop(place.name, None)
         if not place.stranded or place.name in self.access.statuses:
             self._stranded_since.pop(place.name, None)
             return 0.0
@@ -202,7 +206,7 @@ class KubeSubstrate:
             since = time.monotonic()
         self._stranded_since[place.name] = (which, since)
         patience = TERMINATION_SECONDS + DELETION_SECONDS if place.pod.head.deleting else 0.0
-        return max(0.0, time.monotonic() - since - patience)
+        return max(0.0, time.monotonic() - since - patience) / 2.0 ** self._given_up.get(place.name, 0)
 
     # ---- executing
 
@@ -320,6 +324,7 @@ class KubeSubstrate:
 
     async def _give_up(self, place: Place, reason: str) -> None:
         """The volume first, so that no pod is started over it again; then the pod, without waiting for its machine."""
+        self._given_up[place.name] = self._given_up.get(place.name, 0) + 1
         log.warning("volume given up", cluster=self.frame.cluster, name=place.name, reason=reason)
         for head in [one.head for one in place.claims]:
             if not head.deleting:
