@@ -13,7 +13,7 @@ BASE ?= python:3.11-slim
 .PHONY: help ci setup up down test test-apiserver lint sim sim-nightly explore soak bench bench-operator image e2e clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
 
 # The package is installed in place, with everything that tests need, by the versions of requirements.lock.
 $(VENV)/.installed: pyproject.toml requirements.lock
