@@ -24,7 +24,7 @@ def claim(number: int, cluster_id: str) -> SeenClaim:
         size="1Gi",
         cluster_id=cluster_id,
         created_at="",
-        owned=False,
+        owner="",
     )
 
 

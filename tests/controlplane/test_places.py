@@ -22,7 +22,7 @@ def claim(name: str = "data-c-node-0", place: str = "c-node-0", deleting: bool =
         size="1Gi",
         cluster_id="id",
         created_at="2026-01-01T00:00:00Z",
-        owned=False,
+        owner="",
     )
     return msgspec.structs.replace(found, **more)
 

@@ -14,7 +14,7 @@ from keystead_operator.kube.reconciler import Reconciler
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-STUCK_SECONDS: Final = 120.0
+STUCK_SECONDS: Final = 300.0
 
 
 class Progress:

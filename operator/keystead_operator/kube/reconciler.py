@@ -31,6 +31,7 @@ EXECUTE_SECONDS: Final = 3.0
 """A round with much to do ends then, so that statuses keep up with what was done."""
 REST_FACTOR: Final = 10.0
 """A settled cluster is looked at so rarely that looking takes a tenth of the time at most."""
+REST_SECONDS_MAX: Final = 30.0
 HURRY_SECONDS: Final = 10.0
 """For so long after an action the next round comes soon: its effect shows within moments."""
 
@@ -144,6 +145,7 @@ class Reconciler:
             await cluster.admin.use(cluster.certificates.context, frame.peer_name)
         for manifest in common_objects(frame):
             await cluster.applier.apply(manifest)
+        await substrate.own_volumes()
         done = await reconcile(substrate, EXECUTE_SECONDS)
         for failure in done.failures:
             log.warning("action failed", cluster=key, action=type(failure.action).__name__, problem=failure.message)
@@ -159,7 +161,7 @@ class Reconciler:
         if now - cluster.acted_at < HURRY_SECONDS and not (done.settled and cluster.reporter.settled):
             return max(HURRIED_SECONDS, took_seconds)
         if done.settled and cluster.reporter.settled:
-            return max(SETTLED_SECONDS, REST_FACTOR * took_seconds)
+            return min(max(SETTLED_SECONDS, REST_FACTOR * took_seconds), REST_SECONDS_MAX)
         return max(WORKING_SECONDS, took_seconds)
 
     async def _without_cluster(self, key: Key) -> None:

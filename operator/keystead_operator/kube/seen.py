@@ -141,7 +141,7 @@ class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
             kubernetes_node=spec.get("nodeName", ""),
             template=meta.get("annotations", {}).get(ANNOTATION_TEMPLATE, ""),
             claim=_claim_of(spec),
-            owner=next((one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")), ""),
+            owner=_owner_of(meta),
             ready=conditions.get("Ready", {}).get("status") == "True",
             served=_served(status),
             unschedulable=str(scheduled.get("message") or "no node takes it") if stuck else "",
@@ -152,6 +152,11 @@ class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
     def over(self) -> bool:
         """It has ended and is not started again."""
         return self.phase in ("Succeeded", "Failed")
+
+
+def _owner_of(meta: Json) -> str:
+    """The uid of the object that it goes with; "" if it stays by itself."""
+    return next((one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")), "")
 
 
 def _claim_of(spec: Json) -> str:
@@ -175,7 +180,10 @@ def _problem_of(status: Json) -> str:
 
 
 class SeenClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume. `phase`: Pending | Bound | Lost. `size`: as asked for. `created_at`: as Kubernetes writes times."""
+    """A volume. `phase`: Pending | Bound | Lost. `size`: as asked for. `created_at`: as Kubernetes writes times.
+
+    `owner`: uid of the StorageCluster that it goes with, or "".
+    """
 
     head: Head
     cluster: str
@@ -185,7 +193,7 @@ class SeenClaim(msgspec.Struct, frozen=True, kw_only=True):
     size: str
     cluster_id: str
     created_at: str
-    owned: bool
+    owner: str
 
     @classmethod
     def of(cls, manifest: Json) -> "SeenClaim":
@@ -200,7 +208,7 @@ class SeenClaim(msgspec.Struct, frozen=True, kw_only=True):
             size=spec["resources"]["requests"]["storage"],
             cluster_id=meta.get("annotations", {}).get(ANNOTATION_CLUSTER_ID, ""),
             created_at=meta.get("creationTimestamp", ""),
-            owned=bool(meta.get("ownerReferences")),
+            owner=_owner_of(meta),
         )
 
     @property

@@ -15,7 +15,7 @@ from keystead_operator.kube.identity import Identity, IdentityRecord
 from keystead_operator.kube.kinds import CLAIM, POD, TABLE
 from keystead_operator.kube.places import Place, free_claim_name, places_of
 from keystead_operator.kube.seen import FINALIZER, Key, SeenCluster, SeenTable
-from keystead_operator.manifests.frame import API_PORT, DATA_DIR, TERMINATION_SECONDS, Frame, place_prefix
+from keystead_operator.manifests.frame import API_PORT, DATA_DIR, TERMINATION_SECONDS, Frame, owner, place_prefix
 from keystead_operator.manifests.pod import pod, template_hash
 from keystead_operator.manifests.volume import claim
 from keystead_operator.plan.actions import (
@@ -104,6 +104,17 @@ class KubeSubstrate:
         self._size = quantity(self.resource.spec["storage"]["size"])
         await self.identity.dress(self._frame)
         return self._frame
+
+    async def own_volumes(self) -> None:
+        """Volumes go with the StorageCluster or outlive it, as it says now. Raises KubeError."""
+        wanted = "" if self.frame.retained else self.frame.uid
+        for seen in self._cache.claims.of_cluster(self.key):
+            if seen.owner == wanted or seen.head.deleting:
+                continue
+            owners = owner(self.frame) if wanted else None
+            patch = {"metadata": {"uid": seen.head.uid, "ownerReferences": owners}}
+            changed = await self._client.merge(CLAIM, seen.head.namespace, seen.head.name, patch)
+            self._cache.see(CLAIM, changed)
 
     # ---- observing
 
