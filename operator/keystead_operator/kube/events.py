@@ -29,7 +29,7 @@ def transitions(old: Json, new: Json) -> list[Json]:
         if kind not in TOLD or before is None or before["status"] == condition["status"]:
             continue
         born = before["status"] == "Unknown" or before["reason"] in BIRTH
-        if born and kind == "Available" and condition["status"] == "True" and not old.get("partitions"):
+        if born and not old.get("partitions"):
             continue
         found.append(condition)
     return found
