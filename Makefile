@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= keystead/keystead:$(VERSION)
 BASE ?= python:3.11-slim
 
-.PHONY: help ci setup up down test test-apiserver lint sim sim-nightly explore soak bench bench-operator image e2e clean
+.PHONY: help ci setup up down test test-apiserver lint sim sim-coverage sim-nightly explore soak bench bench-operator image e2e clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
@@ -47,6 +47,10 @@ test-apiserver: setup ## the operator against a real kube-apiserver (the first t
 
 sim: setup ## simulate SEEDS=500 FROM=1, or one SEED=1234 with its trace (SHRINK=1, UNTIL=n)
 	@$(if $(SEED),$(BIN)/python -m tests.sim one --seed $(SEED) $(if $(SHRINK),--shrink) $(if $(UNTIL),--until $(UNTIL)),$(BIN)/python -m tests.sim run --seeds $(SEEDS) --from $(FROM))
+
+sim-coverage: setup ## lines and branches of the replication core that SEEDS=500 simulated runs reach
+	@$(BIN)/python -m coverage run -m tests.sim run --seeds $(SEEDS) --from $(FROM) --processes 1
+	@$(BIN)/python -m coverage report
 
 sim-nightly: setup ## simulate 100,000 seeds and check the whole table of planted bugs
 	@$(BIN)/python -m tests.sim run --seeds 100000 --from $(FROM)

@@ -76,7 +76,7 @@ def _show_result(result: Result) -> None:
 
 
 def run_planted(options: argparse.Namespace) -> int:
-    from tests.sim.planted.bugs import BUGS
+    from tests.sim.planted import BUGS
     from tests.sim.planted.hunt import hunt_all, table
 
     names = [options.name] if options.name else list(BUGS) if options.all else list(BUGS)[:8]

@@ -16,6 +16,7 @@ from keystead_core.ids import Epoch, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Member, Membership, founding_membership
 from keystead_core.replication.replica import DAMAGED
+from tests.sim.quorums import is_durable
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
@@ -215,9 +216,14 @@ class Catalog:
                 rest = [m.replica for m in membership.voters if m.node != node and self._is_fit(group, m)]
                 if len(membership.voters) < 3 or not membership.is_failover_quorum(rest):
                     return False
-                if not membership.is_durable(rest):
+                if not is_durable(membership, rest):
                     return False
         return True
+
+    def is_short(self) -> bool:
+        """Does a group still count a member whose volume is lost?"""
+        lost = self.cluster.lost_nodes
+        return any(m.node in lost for group in self.groups.values() for m in group.reported.members)
 
     def _is_fit(self, group: Group, member: Member) -> bool:
         """Whether it counts now, as far as one can see; one that is down counts if its volume says so."""
@@ -228,7 +234,9 @@ class Catalog:
             r = machine.process.core.replicas.get(group.partition)
             return r is not None and r.id == member.replica and not r.unfit
         log = machine.volume.durable.get(group.partition)
-        return log is not None and log.state is not None and not log.state.ineligible
+        if log is None or log.state is None or self.cluster.scenario.live:
+            return False
+        return not log.state.ineligible
 
     def _known_memberships(self, group: Group) -> list[Membership]:
         """The reported one, the wanted one, and each that stands in any running replica's log."""

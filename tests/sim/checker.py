@@ -17,6 +17,7 @@ from keystead_core.replication.messages import Appended, Support, SupportRequest
 from keystead_core.replication.replica import COPIED, MASTER, Replica
 from tests.sim.durable import DurableLog, recovered_end, steps_of
 from tests.sim.ledger import Ledger
+from tests.sim.quorums import is_durable
 from tests.sim.rows import Key, Value, digest_of
 from tests.sim.violation import demand
 
@@ -178,7 +179,7 @@ class Checker:
             # Who acked held it then; a volume may be lost between its ack and the commit: one loss of one copy.
             holders += [m.replica for m in membership.voters if self._acked(replica.partition, m.replica, epoch, lsn)]
             demand(
-                membership.is_durable(holders),
+                is_durable(membership, holders),
                 "commit without a durable quorum",
                 (process.name, replica, membership, lsn, holders),
             )
@@ -207,6 +208,8 @@ class Checker:
             return
         demand(ack.durable_lsn <= log.end, "ack before sync", (process.name, ack, log.end))
         demand(not ack.counts or not (log.state and log.state.ineligible), "ineligible acks", (process.name, ack))
+        if process.is_clone:
+            return  # It speaks of another volume than the one that counts.
         key = (ack.partition, ack.replica, ack.epoch)
         self.acked[key] = max(self.acked.get(key, 0), ack.durable_lsn if ack.counts else 0)
 

@@ -37,12 +37,15 @@ class Request:
 
 
 class Client:
+    """`writes`: the share of its operations that are writes; some only read and some only write."""
+
     def __init__(self, cluster: Cluster, name: str, random: Random) -> None:
         self.cluster = cluster
         self.name = name
         self.random = random
         self.hints: dict[PartitionId, NodeId] = {}
-        self.pause = cluster.scenario.settings.lease // self.random.choice((8, 20, 50))
+        self.pause = cluster.scenario.settings.lease // self.random.choice((2, 8, 20, 50))
+        self.writes = self.random.choice((0.0, 0.5, 0.5, 1.0))
 
     def begin(self) -> None:
         self.cluster.timeline.after(self.random.randrange(self.pause), self._next)
@@ -54,9 +57,8 @@ class Client:
         scenario = cluster.scenario
         partition = PartitionId(1 + self.random.randrange(scenario.partitions))
         key = self.random.randrange(scenario.keys)
-        dice = self.random.random()
-        value = cluster.next_value() if dice < 0.5 else None
-        request = Request(partition, key, value, dice < 0.9, cluster.timeline.now)
+        value = cluster.next_value() if self.random.random() < self.writes else None
+        request = Request(partition, key, value, value is not None or self.random.random() < 0.8, cluster.timeline.now)
         request.floor = cluster.checker.told.get((partition, key), 0)
         cluster.timeline.after(scenario.settings.lease * 3 // 2, self._give_up, request)
         self._try(request)

@@ -123,6 +123,8 @@ class Cluster:
         process = machine.process
         if process is None:
             return
+        if self.scenario.live and self.catalog.is_short():
+            power = False  # A torn batch beside a lost volume may leave no quorum that can decide; see the page.
         self.count("C")
         if self.trace.verbose:
             self.trace.line(self.timeline.now, self.timeline.current, 0, process.name, f"CRASH power={power}")

@@ -75,7 +75,7 @@ def draw(seed: int) -> Scenario:
     write_quorum_min = random.randint(replicas // 2 + 1, replicas) if random.random() < 0.2 else 0
     partitions = random.choice((1, 1, 1, 1, 1, 1, 2, 2, 3, 8))
     settings = _settings(random)
-    faults_end = int(settings.lease * random.choice((6, 8, 10, 14)))
+    faults_end = int(settings.lease * random.choice((3, 4, 4, 5)))
     return Scenario(
         seed=seed,
         nodes=nodes,
@@ -85,7 +85,7 @@ def draw(seed: int) -> Scenario:
         log_only=replicas >= 3 and random.random() < 0.2,
         write_quorum_min=write_quorum_min,
         durable_zones=durable_zones,
-        clients=random.randint(1, 4),
+        clients=random.randint(2, 4),
         keys=random.choice((1, 2, 3, 5)),
         settings=settings,
         faults_end=faults_end,
@@ -118,11 +118,11 @@ def _faults(random: Random, settings: Settings, faults_end: int) -> tuple[Fault,
     if not kinds or random.random() < 0.03:
         return ()
     weights = [WEIGHTS[kind] for kind in kinds]
-    every = settings.lease * random.choice((0.15, 0.25, 0.5, 1.0))
+    every = settings.lease * random.choice((0.06, 0.1, 0.15, 0.3))
     faults = []
-    at = settings.lease * random.random()
-    while at < faults_end - settings.lease:
-        lasts = settings.lease * random.choice((0.02, 0.3, 1.2, 3.0)) * (0.5 + random.random())
+    at = settings.lease * (0.3 + random.random())
+    while at < faults_end - settings.lease * 0.4:
+        lasts = settings.lease * random.choice((0.02, 0.3, 1.2, 2.0)) * (0.5 + random.random())
         kind = random.choices(kinds, weights)[0]
         faults.append(Fault(int(at), kind, int(lasts), random.random(), random.random(), random.random()))
         at += every * (2 * random.random())

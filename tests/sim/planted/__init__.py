@@ -2,3 +2,8 @@
 
 They live in the tests alone: a bug replaces one function of the core while a seed runs. The core has no switch.
 """
+
+from tests.sim.planted import bugs, storage_bugs
+from tests.sim.planted.registry import BUGS
+
+__all__ = ["BUGS", "bugs", "storage_bugs"]
