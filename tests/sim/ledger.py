@@ -15,6 +15,7 @@ class Ledger:
     def __init__(self) -> None:
         self.hashes: list[int] = [0]
         self.epochs: list[Epoch] = [0]
+        self.committed_in: list[Epoch] = [0]
         self.digests: list[int] = [0]
         self.writes: dict[Key, list[tuple[Lsn, Value]]] = {}
         self.written: dict[Value, Lsn] = {}
@@ -26,8 +27,9 @@ class Ledger:
     def last_lsn(self) -> Lsn:
         return len(self.hashes) - 1
 
-    def enter(self, record: Record) -> None:
+    def enter(self, record: Record, committed_in: Epoch) -> None:
         self.hashes.append(record.hash)
+        self.committed_in.append(committed_in)
         self.epochs.append(record.epoch)
         if record.kind == Kind.MEMBERSHIP:
             self.memberships.append((record.lsn, decode_membership(record.body)))
@@ -47,6 +49,13 @@ class Ledger:
     def membership_at(self, lsn: Lsn) -> Membership | None:
         """What the last membership record at or below `lsn` says."""
         return next((m for at, m in reversed(self.memberships) if at <= lsn), None)
+
+    def last_before(self, epoch: Epoch) -> Lsn:
+        """The last LSN that a master of an earlier epoch committed: what a master of this one must have."""
+        lsn = self.last_lsn
+        while self.committed_in[lsn] > epoch:
+            lsn -= 1
+        return lsn
 
     def value_at(self, key: Key, lsn: Lsn) -> tuple[Value | None, Lsn]:
         """The key's value, and the LSN that wrote it, in the state at `lsn`."""
