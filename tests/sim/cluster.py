@@ -216,7 +216,13 @@ class Cluster:
             self.clones.remove(clone)
 
     def may_strike(self, machine: Machine) -> bool:
-        """Corruption leaves one good copy of everything: one machine at a time, and none that the rest needs."""
+        """Corruption leaves one good copy of everything: one machine at a time, and none that the rest needs.
+
+        Where progress is demanded, a machine is to spare: what is damaged past repair is replaced on another.
+        """
+        to_spare = all(len(group.target) < len(self.machines) for group in self.catalog.groups.values())
+        if self.scenario.live and not to_spare:
+            return False
         others = [m for m in self.machines if m is not machine]
         return (
             all(self.is_sound(m) for m in others)

@@ -20,6 +20,8 @@ REGRESSIONS = {
     27: "without its rule, a newer log is ignored, and a committed record is lost",
     29: "without its rule, a write that reached one zone alone is committed",
     46: "two voters waited for a copy at once, and nobody could lead",
+    739941177: "a damaged voter whom no machine was left to replace",
+    739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",
 }
 """What each seed once showed, or shows with a bug planted."""
