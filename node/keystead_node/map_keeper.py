@@ -73,7 +73,7 @@ class MapKeeper:
         self._report_wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._save_due = False
+        self._save_timer: asyncio.TimerHandle | None = None
         self._state = ""
         self.on_renounced: Callable[[str], None] = lambda reason: None
         shell.on_mastership = self.on_mastership
@@ -153,9 +153,8 @@ class MapKeeper:
         self._follow_own_state()
         self._changed.set()
         self._changed = asyncio.Event()
-        if not self._save_due:
-            self._save_due = True
-            asyncio.get_running_loop().call_later(SAVE_PAUSE_SECONDS, self._save)
+        if self._save_timer is None:
+            self._save_timer = asyncio.get_running_loop().call_later(SAVE_PAUSE_SECONDS, self._save)
 
     async def wait_for_version(self, version: int, seconds: float) -> None:
         """Returns when the map here is of that version or newer, or the time is over."""
@@ -170,7 +169,7 @@ class MapKeeper:
                 return
 
     def _save(self) -> None:
-        self._save_due = False
+        self._save_timer = None
         self._shell.stores.in_thread(write_durably, self._file, msgspec.msgpack.encode(self.map))
 
     # -- hosting --------------------------------------------------------------------------------------------------
@@ -329,4 +328,6 @@ class MapKeeper:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+        if self._save_timer is not None:
+            self._save_timer.cancel()
         write_durably(self._file, msgspec.msgpack.encode(self.map))

@@ -67,6 +67,10 @@ def test_maintenance_that_the_catalog_knows_of_outlives_a_restart(tmp_path: Path
         cluster.wait("it still rests", lambda: _rests(pod.status()))
         _set_state(cluster, node, "active")
         cluster.wait("it takes part again", lambda: _takes_part(pod.status()))
+        _set_state(cluster, node, "maintenance")
+        stopped = cluster.pods["node-1"]  # which has the new map, but not on its disk yet
+        assert stopped.stop() == 0
+        assert "Traceback" not in stopped.said()
 
 
 def test_ask_prints_what_the_admin_port_answers(tmp_path: Path) -> None:
