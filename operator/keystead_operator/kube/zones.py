@@ -7,8 +7,10 @@ import structlog
 
 from keystead_operator.kube.client import Forbidden, KubeClient
 from keystead_operator.kube.kinds import KUBERNETES_NODE
+from keystead_operator.kube.seen import Json
 
-KEEP_SECONDS: Final = 900.0
+KEEP_SECONDS: Final = 300.0
+REPELLING: Final = ("NoSchedule", "NoExecute")
 
 log = structlog.get_logger("zones")
 
@@ -30,8 +32,15 @@ class Zones:
         names: set[str] = set()
         try:
             async for page in self._client.pages(KUBERNETES_NODE, None, selector=label):
-                names.update(node["metadata"]["labels"][label] for node in page)
+                names.update(node["metadata"]["labels"][label] for node in page if takes_pods(node))
         except Forbidden:
             log.info("nodes may not be read: zones are those that the StorageCluster names")
         self._found[label] = (now, tuple(sorted(names)))
         return self._found[label][1]
+
+
+def takes_pods(node: Json) -> bool:
+    """Whether a pod without tolerations of its own may be scheduled there: a zone of other machines is none for us."""
+    spec = node.get("spec") or {}
+    taints = spec.get("taints") or ()
+    return not spec.get("unschedulable") and not any(taint.get("effect") in REPELLING for taint in taints)
