@@ -69,3 +69,8 @@ def test_template_hash_stays_where_no_restart_is_needed(change: dict[str, Any]) 
 def test_template_hash_stays_when_the_cluster_object_is_made_again() -> None:
     frame = frame_of({})
     assert template_hash(frame) == template_hash(msgspec.structs.replace(frame, uid="another"))
+
+
+def test_template_hash_stays_when_the_zones_of_the_machines_cannot_be_read_any_more() -> None:
+    frame = frame_of({}, zoned=True)
+    assert template_hash(frame) == template_hash(msgspec.structs.replace(frame, zoned=False))

@@ -29,13 +29,19 @@ class Zones:
         now = time.monotonic()
         if label in self._found and now - at < KEEP_SECONDS:
             return found
-        names: set[str] = set()
+        everywhere: set[str] = set()
+        usable: set[str] = set()
         try:
             async for page in self._client.pages(KUBERNETES_NODE, None, selector=label):
-                names.update(node["metadata"]["labels"][label] for node in page if takes_pods(node))
+                for node in page:
+                    name = node["metadata"]["labels"][label]
+                    everywhere.add(name)
+                    if takes_pods(node):
+                        usable.add(name)
         except Forbidden:
-            log.info("nodes may not be read: zones are those that the StorageCluster names")
-        self._found[label] = (now, tuple(sorted(names)))
+            log.info("nodes may not be read: zones are those that were known, or that the StorageCluster names")
+            everywhere.update(found)
+        self._found[label] = (now, tuple(sorted(usable or everywhere)))
         return self._found[label][1]
 
 

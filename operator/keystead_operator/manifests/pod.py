@@ -40,7 +40,7 @@ def pod(frame: Frame, place: str, zone: str, claim: str) -> Manifest:
 
 def template_hash(frame: Frame) -> str:
     """Of all that a restart would change; where the pod runs and on which volume is none of it."""
-    template = _spec(frame, "zone", "claim")
+    template = _spec(msgspec.structs.replace(frame, zoned=False), "zone", "claim")
     return hashlib.sha256(msgspec.json.encode(template, order="deterministic")).hexdigest()[:HASH_DIGITS]
 
 
