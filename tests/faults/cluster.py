@@ -58,19 +58,21 @@ class Cluster:
 
     # ---- the command line
 
-    def try_cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    def try_cli(
+        self, *arguments: str, stdin: str = "", seconds_max: float = COMMAND_SECONDS_MAX
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "keystead_cli.main", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
             env=self._environment,
-            timeout=COMMAND_SECONDS_MAX,
+            timeout=seconds_max,
         )
 
-    def cli(self, *arguments: str, stdin: str = "") -> str:
+    def cli(self, *arguments: str, stdin: str = "", seconds_max: float = COMMAND_SECONDS_MAX) -> str:
         """What the command printed. Raises CommandFailed."""
-        done = self.try_cli(*arguments, "--data", str(self.data), stdin=stdin)
+        done = self.try_cli(*arguments, "--data", str(self.data), stdin=stdin, seconds_max=seconds_max)
         if done.returncode != 0:
             said = f"{done.stdout}{done.stderr}"
             raise CommandFailed(f"keystead {' '.join(arguments)} ended with {done.returncode}:\n{said}\n{self.logs()}")
@@ -99,7 +101,7 @@ class Cluster:
                 **spec,
             },
         }
-        self.cli("apply", "-f", "-", stdin=yaml.safe_dump(manifest))
+        self.cli("apply", "-f", "-", "--timeout", "300", stdin=yaml.safe_dump(manifest), seconds_max=330)
         self.wait_until(f"table {name} serves", lambda: self.table_serves(name), 60)
 
     def status(self) -> dict[str, Any]:
