@@ -34,6 +34,11 @@ FOUND_WITHIN = {
     "own-promise-not-durable": 5,
     "seal-above-commit": 40,
     "failover-quorum-one-short": 20,
+    "ack-over-a-gap": 5,
+    "write-quorum-one-short": 5,
+    "damage-taken-for-torn": 15,
+    "learner-counted-as-voter": 20,
+    "membership-by-the-new-quorum-alone": 30,
 }
 """A sample of the table in docs/simulation.md, with seeds to spare: what is found soon."""
 
