@@ -35,7 +35,7 @@ PLANTED: dict[str, tuple[object, str, Callable[..., Any], Scenario, str]] = {
     "own copy counts before its sync": (master, "own_ack", lambda r: r.log.last_lsn, A_WRITE, ABOUT_DURABLE),
     "ack before the sync": (follower, "ackable_lsn", lambda r: r.matched_lsn, TWO_WRITES, "acked LSN"),
     "ack before the promise is durable": (follower, "promise_allows_ack", lambda r: True, RIVALS, "durably promised"),
-    "report before the promise is durable": (node.Node, "send_after_sync", node.Node.send, AN_ELECTION, "reported"),
+    "report before the promise is durable": (node.Node, "support_after_sync", node.Node.send, AN_ELECTION, "reported"),
     "asking before the own promise is durable": (
         election, "wait_for_own_promise", election.on_own_promise_synced, AN_ELECTION, "asked for support",
     ),

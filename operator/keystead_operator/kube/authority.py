@@ -72,7 +72,7 @@ def operator_names(cluster: str, namespace: str) -> list[str]:
 def renewed(held: CertificateFiles, cluster: str, namespace: str, now: datetime) -> CertificateFiles:
     """What the Secrets should hold at `now` (with a time zone). Files that cannot be read count as not there."""
     authority = _pair(held.authority, CA_FILE, CA_KEY_FILE)
-    if authority is None or renewal_is_due(authority.certificate, now):
+    if authority is None or (renewal_is_due(authority.certificate, now) and _may_follow(authority, held, now)):
         authority = _make_authority(cluster, now)
     trusted = _trusted(authority.certificate, held.node.get(CA_FILE) or held.operator.get(CA_FILE, b""), now)
     bundle = b"".join(_pem(certificate) for certificate in trusted)
@@ -81,6 +81,18 @@ def renewed(held: CertificateFiles, cluster: str, namespace: str, now: datetime)
         _leaf_files(held.node, authority, trusted, node_names(cluster, namespace), now) | {CA_FILE: bundle},
         _leaf_files(held.operator, authority, trusted, operator_names(cluster, namespace), now) | {CA_FILE: bundle},
     )
+
+
+def _may_follow(authority: _Pair, held: CertificateFiles, now: datetime) -> bool:
+    """Whether another authority may be made: no leaf has to be issued before everybody trusts that one.
+
+    A leaf that is due or missing is first issued by the old authority, as long as that lives.
+    """
+    leaves = [_pair(files, CERTIFICATE_FILE, KEY_FILE) for files in (held.node, held.operator)]
+    lasting = all(
+        leaf is not None and _has_arrived(leaf, now) and not renewal_is_due(leaf.certificate, now) for leaf in leaves
+    )
+    return lasting or authority.certificate.not_valid_after_utc <= now + timedelta(days=LEAF_DAYS)
 
 
 def renewal_is_due(certificate: x509.Certificate, now: datetime) -> bool:
@@ -125,14 +137,18 @@ def _is_usable(leaf: x509.Certificate, trusted: Sequence[x509.Certificate], now:
 def _is_to_be_replaced(leaf: _Pair, authority: _Pair, names: list[str], now: datetime) -> bool:
     """Whether it is due, and a certificate of the authority would be trusted by everybody."""
     certificate = leaf.certificate
-    made_at = authority.certificate.not_valid_before_utc + BACKDATED
-    if now < made_at + timedelta(seconds=TRUST_SECONDS):
+    if not _has_arrived(authority, now):
         return False
     return (
         renewal_is_due(certificate, now)
         or not _is_issued_by(certificate, authority.certificate)
         or _names_of(certificate) != names
     )
+
+
+def _has_arrived(pair: _Pair, now: datetime) -> bool:
+    """Made so long ago that every pod has read it."""
+    return now >= pair.certificate.not_valid_before_utc + BACKDATED + timedelta(seconds=TRUST_SECONDS)
 
 
 def _is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
