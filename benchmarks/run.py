@@ -16,7 +16,7 @@ Case = Callable[[bool], list[Row]]
 
 
 def _throughput(name: str) -> Case:
-    return lambda quick: throughput.compare(name, rounds=2 if quick else 5, seconds=3 if quick else 8)
+    return lambda quick: throughput.compare(name, rounds=2 if quick else 3, seconds=3 if quick else 6)
 
 
 CASES: dict[str, Case] = {
