@@ -3,12 +3,15 @@
 import re
 import time
 import urllib.request
+from collections.abc import Callable
 
 from benchmarks.load import preload
 from benchmarks.results import Row
 from benchmarks.servers import TABLE, Keystead
 
 WATCH_SECONDS = 20.0
+REST_SECONDS_MAX = 180.0
+SAMPLE_SECONDS = 6.0
 MEGABYTE = 1e6
 
 
@@ -20,12 +23,25 @@ def _metric(server: Keystead, node: str, name: str) -> float:
     return float(found[1])
 
 
+def _wait_for_rest(messages: Callable[[], list[float]]) -> None:
+    """Until what follows a creation is over: masterships go to their preferred places, which takes half a minute."""
+    end = time.monotonic() + REST_SECONDS_MAX
+    sent, before = sum(messages()), 0.0
+    while time.monotonic() < end:
+        time.sleep(SAMPLE_SECONDS)
+        now = sum(messages())
+        rate, sent = now - sent, now
+        if abs(rate - before) <= 0.05 * rate:
+            return
+        before = rate
+    raise TimeoutError(f"the nodes do not come to rest within {REST_SECONDS_MAX:.0f} s")
+
+
 def idle(partitions: int) -> list[Row]:
     """CPU and memory of each node, and messages a second between two nodes, while nobody asks for anything."""
     server = Keystead(partitions)
     try:
         server.start()
-        time.sleep(15)
         names = server.cluster.names()
         processes = server.processes()
 
@@ -35,6 +51,7 @@ def idle(partitions: int) -> list[Row]:
         def messages() -> list[float]:
             return [_metric(server, name, "keystead_peer_messages_sent_total") for name in names]
 
+        _wait_for_rest(messages)
         cpu_before, messages_before, started = cpu_seconds(), messages(), time.monotonic()
         time.sleep(WATCH_SECONDS)
         cpu_after, messages_after, seconds = cpu_seconds(), messages(), time.monotonic() - started
