@@ -11,7 +11,8 @@ from benchmarks.servers import TABLE, Keystead
 
 WATCH_SECONDS = 20.0
 REST_SECONDS_MAX = 180.0
-SAMPLE_SECONDS = 6.0
+SAMPLE_SECONDS = 5.0
+REST_SAMPLES = 4
 MEGABYTE = 1e6
 
 
@@ -26,14 +27,15 @@ def _metric(server: Keystead, node: str, name: str) -> float:
 def _wait_for_rest(messages: Callable[[], list[float]]) -> None:
     """Until what follows a creation is over: masterships go to their preferred places, which takes half a minute."""
     end = time.monotonic() + REST_SECONDS_MAX
-    sent, before = sum(messages()), 0.0
+    rates: list[float] = []
+    sent = sum(messages())
     while time.monotonic() < end:
         time.sleep(SAMPLE_SECONDS)
         now = sum(messages())
-        rate, sent = now - sent, now
-        if abs(rate - before) <= 0.05 * rate:
+        rates = [*rates[1 - REST_SAMPLES :], now - sent]
+        sent = now
+        if len(rates) == REST_SAMPLES and max(rates) - min(rates) <= 0.05 * max(rates):
             return
-        before = rate
     raise TimeoutError(f"the nodes do not come to rest within {REST_SECONDS_MAX:.0f} s")
 
 
