@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.apiserver.kubelet.faults import Faults
+from tests.apiserver.kubelet.volumes import VolumeNotReady
 from tests.apiserver.rest import Api, Object, wait_until
 
 PYTHON = "python"
@@ -299,7 +300,7 @@ def test_lost_volume_is_empty_and_its_pod_starts_over(api: Api, namespace: str, 
 def _read_file(faults: Faults, namespace: str) -> str:
     try:
         return (faults.claim_directory(namespace, "data") / "a").read_text()
-    except Exception as problem:
+    except (OSError, VolumeNotReady) as problem:
         return str(problem)
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from keystead_core.catalog import commands
 from keystead_core.catalog.state import CatalogState
-from keystead_core.cluster_map import ClusterMap, NodeEntry, PartitionEntry, ReplicaTarget
+from keystead_core.cluster_map import ClusterMap, KeyAttribute, NodeEntry, PartitionEntry, ReplicaTarget
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import (
     Action,
@@ -29,8 +29,18 @@ from keystead_operator.plan.actions import (
 )
 from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired, Founder, Observed, ObservedNode
+from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
 
 CLUSTER_ID = "c1"
+ORDERS = DeclaredTable(
+    resource="orders",
+    name="orders",
+    hash_key=KeyAttribute("id", "S"),
+    range_key=None,
+    replicas=3,
+    write_quorum=2,
+    durable_zones=1,
+)
 LONG_SECONDS = 100_000.0
 
 
@@ -274,3 +284,10 @@ def _entry(machine: Machine) -> NodeEntry:
 
 def map_of(world: World) -> ClusterMap:
     return world.catalog.map()
+
+
+def settled_world(cluster: ClusterSpec, table: DeclaredTable = ORDERS) -> World:
+    """The cluster with the table, when nothing is left to do."""
+    world = World(Desired(cluster, (table,)))
+    world.settle()
+    return world

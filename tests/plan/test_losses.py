@@ -1,31 +1,14 @@
 """Machines that are gone for good, and volumes that are: what is given up, what is not, and what is said."""
 
 import msgspec
-from plan_world import World, map_of
+from plan_world import World, map_of, settled_world
 
-from keystead_core.cluster_map import KeyAttribute
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import FormCatalog, GiveUpVolume, MarkLeft, NameFounders
 from keystead_operator.plan.planner import plan
-from keystead_operator.plan.state import Desired
-from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
+from keystead_operator.spec.resources import ClusterSpec
 
 CLUSTER = ClusterSpec(name="keystead", nodes=3)
-TABLE = DeclaredTable(
-    resource="orders",
-    name="orders",
-    hash_key=KeyAttribute("id", "S"),
-    range_key=None,
-    replicas=3,
-    write_quorum=2,
-    durable_zones=1,
-)
-
-
-def settled() -> World:
-    world = World(Desired(CLUSTER, (TABLE,)))
-    world.settle()
-    return world
 
 
 def reasons(world: World) -> set[str]:
@@ -33,7 +16,7 @@ def reasons(world: World) -> set[str]:
 
 
 def test_place_on_a_machine_that_is_gone_gets_a_new_volume_after_its_node_has_left() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.lose_machine("node-1")
     (left,) = [a for a in plan(world.desired, world.observe()).actions if isinstance(a, MarkLeft)]
     assert left.node == NodeId("node-1#0")
@@ -44,13 +27,13 @@ def test_place_on_a_machine_that_is_gone_gets_a_new_volume_after_its_node_has_le
 
 
 def test_volume_is_not_given_up_before_its_node_has_left() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.lose_machine("node-1")
     assert not any(isinstance(action, GiveUpVolume) for action in plan(world.desired, world.observe()).actions)
 
 
 def test_second_machine_is_not_given_up_while_that_would_leave_no_majority() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.lose_machine("node-1")
     world.lose_machine("node-2")
     for action in plan(world.desired, world.observe()).actions:
@@ -59,7 +42,7 @@ def test_second_machine_is_not_given_up_while_that_would_leave_no_majority() -> 
 
 
 def test_stranded_node_waits_for_the_grace() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     observed = world.observe()
     nodes = [msgspec.structs.replace(node, stranded_seconds=5.0) for node in observed.nodes]
     made = plan(world.desired, msgspec.structs.replace(observed, nodes=tuple(nodes)))
@@ -67,7 +50,7 @@ def test_stranded_node_waits_for_the_grace() -> None:
 
 
 def test_node_that_answers_is_not_given_up_whatever_its_pod_looks_like() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     observed = world.observe()
     nodes = [msgspec.structs.replace(node, stranded_seconds=1e6) for node in observed.nodes]
     made = plan(world.desired, msgspec.structs.replace(observed, nodes=tuple(nodes)))
@@ -75,7 +58,7 @@ def test_node_that_answers_is_not_given_up_whatever_its_pod_looks_like() -> None
 
 
 def test_majority_of_volumes_lost_is_said_while_the_catalog_is_away() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     for name in ("node-0", "node-1"):
         world.kill(name)
         world.lose_volume(name)
@@ -86,7 +69,7 @@ def test_majority_of_volumes_lost_is_said_while_the_catalog_is_away() -> None:
 
 
 def test_volume_that_goes_with_its_pod_is_warned_of() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     observed = world.observe()
     nodes = [msgspec.structs.replace(node, volume_going=node.name == "node-1") for node in observed.nodes]
     made = plan(world.desired, msgspec.structs.replace(observed, nodes=tuple(nodes)))
@@ -95,7 +78,7 @@ def test_volume_that_goes_with_its_pod_is_warned_of() -> None:
 
 
 def test_minority_of_volumes_lost_is_no_reason_for_alarm() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.lose_volume("node-1")
     world.settle()
     assert reasons(world) == set()

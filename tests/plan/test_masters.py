@@ -1,31 +1,19 @@
 """Preferred masters are spread over the nodes that could be, in quiet times alone."""
 
 import msgspec
-from plan_world import World, map_of
+from plan_world import ORDERS, World, map_of, settled_world
 
 from keystead_core.catalog.commands import ReplicaSpec
-from keystead_core.cluster_map import KeyAttribute
 from keystead_operator.plan.actions import SetTarget
 from keystead_operator.plan.planner import plan
-from keystead_operator.plan.state import Desired
-from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
+from keystead_operator.spec.resources import ClusterSpec
 
-TABLE = DeclaredTable(
-    resource="orders",
-    name="orders",
-    hash_key=KeyAttribute("id", "S"),
-    range_key=None,
-    replicas=3,
-    write_quorum=2,
-    durable_zones=1,
-    partitions=8,
-)
+TABLE = msgspec.structs.replace(ORDERS, partitions=8)
 
 
 def lopsided() -> World:
     """Every group prefers one node."""
-    world = World(Desired(ClusterSpec(name="keystead", nodes=3), (TABLE,)))
-    world.settle()
+    world = settled_world(ClusterSpec(name="keystead", nodes=3), TABLE)
     first = min(map_of(world).nodes)
     for entry in map_of(world).partitions.values():
         others = [place.node for place in entry.target if place.node != first]

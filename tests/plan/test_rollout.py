@@ -1,31 +1,15 @@
 """A changed template reaches the nodes one at a time, zone by zone, and stops where it does harm."""
 
 import msgspec
-from plan_world import World
+from plan_world import settled_world
 
-from keystead_core.cluster_map import KeyAttribute
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import RestartNode
 from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired, Observed, ObservedNode
-from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
+from keystead_operator.spec.resources import ClusterSpec
 
 CLUSTER = ClusterSpec(name="keystead", nodes=4, zones=("a", "b"))
-TABLE = DeclaredTable(
-    resource="orders",
-    name="orders",
-    hash_key=KeyAttribute("id", "S"),
-    range_key=None,
-    replicas=3,
-    write_quorum=2,
-    durable_zones=1,
-)
-
-
-def settled() -> World:
-    world = World(Desired(CLUSTER, (TABLE,)))
-    world.settle()
-    return world
 
 
 def restarts(observed: Observed) -> list[str]:
@@ -38,7 +22,7 @@ def reasons(observed: Observed) -> set[str]:
 
 
 def test_nodes_are_restarted_one_after_the_other_and_zone_by_zone() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.template += 1
     order: list[str] = []
     for _ in range(30):
@@ -51,7 +35,7 @@ def test_nodes_are_restarted_one_after_the_other_and_zone_by_zone() -> None:
 
 
 def test_nothing_is_restarted_while_replicas_are_not_level() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.template += 1
     observed = msgspec.structs.replace(world.observe(), unlevel="partition 7 has 2 level replicas")
     assert restarts(observed) == []
@@ -59,7 +43,7 @@ def test_nothing_is_restarted_while_replicas_are_not_level() -> None:
 
 
 def test_nothing_is_restarted_while_a_node_is_away() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.template += 1
     world.kill("node-3")
     assert restarts(world.observe()) == []
@@ -74,7 +58,7 @@ def _with(observed: Observed, name: str, **changes: object) -> Observed:
 
 
 def test_rollout_stops_at_a_node_that_does_not_start_and_says_why() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.template += 1
     observed = _with(
         world.observe(), "node-0", outdated=False, reachable=False, stuck="ImagePullBackOff: no such image"
@@ -86,14 +70,14 @@ def test_rollout_stops_at_a_node_that_does_not_start_and_says_why() -> None:
 
 
 def test_node_that_cannot_start_from_the_last_template_gets_the_new_one_at_once() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.template += 1
     observed = _with(world.observe(), "node-2", reachable=False, stuck="ImagePullBackOff: no such image")
     assert restarts(observed) == ["node-2"]
 
 
 def test_nothing_is_restarted_where_the_template_is_the_same() -> None:
-    assert restarts(settled().observe()) == []
+    assert restarts(settled_world(CLUSTER).observe()) == []
 
 
 def test_single_node_is_restarted_too() -> None:
@@ -103,7 +87,7 @@ def test_single_node_is_restarted_too() -> None:
 
 
 def test_node_that_has_handed_over_is_restarted_though_it_is_the_reason_why_replicas_are_not_level() -> None:
-    world = settled()
+    world = settled_world(CLUSTER)
     world.template += 1
     observed = _with(world.observe(), "node-1", resting=True)
     assert restarts(msgspec.structs.replace(observed, unlevel="partition 7 has 2 level replicas")) == ["node-1"]
