@@ -59,6 +59,8 @@ def preload(server: Server, keys: int) -> None:
             for n in range(start, min(start + 25, keys))
         ]
         left = {TABLE: requests}
+        if start % 100_000 == 0 and start:
+            print(f"  {start:,} of {keys:,} items loaded", flush=True)
         while left:
             left = dynamodb(server.addresses[0], "BatchWriteItem", {"RequestItems": left})["UnprocessedItems"]
 

@@ -61,9 +61,10 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A range [low, high) of row keys of one table (`high` None: no end) and its replica group.
 
     `founders` are the members with which the group was made; `target` is where the group's master is to bring its
-    membership, the first of them being the preferred master; `members`, `epoch`, `membership_version` and `master` are
-    what the group last reported. `write_quorum` is a number here, never 0. The `founding_` rules are those of the
-    group's first membership record and never change: a founder that comes late makes the same record, to the byte.
+    membership, the first of them being the preferred master; `members`, `epoch`, `membership_version` (made in the
+    epoch `membership_epoch`) and `master` are what the group last reported. `write_quorum` is a number here, never 0.
+    The `founding_` rules are those of the group's first membership record and never change: a founder that comes late
+    makes the same record, to the byte.
     """
 
     id: PartitionId
@@ -82,6 +83,7 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     founding_write_quorum: int = 0
     founding_durable_zones: int = 1
     founding_lease_ms: int = 1000
+    membership_epoch: int = 0
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,8 @@ def plan_hosting(
         # Of the map's quorum only what exceeds a majority is a rule; a majority follows the number of voters.
         majority = len([t for t in entry.target if t.role != "learner"]) // 2 + 1
         minimum = entry.write_quorum if entry.write_quorum > majority else 0
-        events.append(SetTarget(entry.id, entry.target, minimum, entry.durable_zones))
+        committed = (entry.membership_version, entry.membership_epoch)
+        events.append(SetTarget(entry.id, entry.target, minimum, entry.durable_zones, committed))
     return events
 
 

@@ -262,7 +262,7 @@ class MapKeeper:
     def on_mastership(self, partition: PartitionId, epoch: int, membership: Membership) -> None:
         log.info("mastership", partition=partition, epoch=epoch, membership_version=membership.version)
         members = [ReplicaTarget(m.replica, m.node, m.zone, m.role) for m in membership.members]
-        report = GroupReport(partition, epoch, membership.version, members, self._shell.core.id)
+        report = GroupReport(partition, epoch, membership.version, members, self._shell.core.id, membership.epoch)
         self._reports[partition] = report
         self._report_wanted.set()
 

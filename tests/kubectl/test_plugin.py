@@ -73,9 +73,13 @@ def test_masterships_are_handed_over(shown: Shown) -> None:
                     return place, replica["partition"]
         return "", 0
 
-    shown.cluster.wait("there is a master", lambda: mastered()[0])
-    before, partition = mastered()
-    said = shown.ok("hand-over", before, "--partition", str(partition))
+    def order() -> tuple[str, str] | None:
+        """The master that was told, and what the plugin said; None if the mastership moved meanwhile."""
+        before, partition = mastered()
+        done = shown.plugin("hand-over", before, "--partition", str(partition))
+        return (before, done.stdout) if done.returncode == 0 else None
+
+    before, said = shown.cluster.wait("a master takes the order", order)
     assert said == f"orders-{before} hands over 1 partition\n"
     shown.cluster.wait("another masters it", lambda: mastered()[0] not in ("", before))
     assert "does not master partition 77" in shown.refused("hand-over", before, "--partition", "77")

@@ -183,12 +183,13 @@ class Pods:
         )
         self.wait(f"table {name} serves", lambda: _put(client, name, "first"))
 
-    def wait(self, what: str, done: Callable[[], Any], seconds: float = STARTING_SECONDS_MAX) -> None:
+    def wait(self, what: str, done: Callable[[], Any], seconds: float = STARTING_SECONDS_MAX) -> Any:
+        """What `done` answers once that is true of it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(NodeUnreachable, StopIteration):
-                if done():
-                    return
+                if found := done():
+                    return found
             time.sleep(0.05)
         logs = "\n".join(f"--- {pod.place}\n{pod.said()[-3000:]}" for pod in self.pods.values())
         raise AssertionError(f"{what}: not within {seconds:.0f} s\n{logs}")

@@ -38,6 +38,11 @@ class Group:
         self.replace_at: Micros = -1
         self.was_changed = False
 
+    @property
+    def said(self) -> tuple[int, int, Epoch]:
+        """What nodes are to hear of: which target, and the (version, epoch) of the membership that is committed."""
+        return self.version, self.reported.version, self.reported.epoch
+
 
 class Catalog:
     def __init__(self, cluster: Cluster, random: Random) -> None:
@@ -106,13 +111,14 @@ class Catalog:
         members = [m.replica for m in group.reported.members]
         if replica.id not in members and (wanted is None or wanted.replica != replica.id):
             process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
-        elif process.targets.get(partition) != group.version and (group.was_changed or self.random.random() < 0.3):
-            process.targets[partition] = group.version
+        elif process.targets.get(partition) != group.said and (group.was_changed or self.random.random() < 0.3):
+            process.targets[partition] = group.said
             process.later(self.cluster.network.latency(), self._set_target, group, process)
 
     def _set_target(self, group: Group, process: Process) -> None:
         """As it is now: a node follows its map in order, and never goes back to an older one."""
-        process.step(ev.SetTarget(group.partition, group.target, group.write_quorum_min, group.durable_zones))
+        rules = (group.write_quorum_min, group.durable_zones)
+        process.step(ev.SetTarget(group.partition, group.target, *rules, group.said[1:]))
 
     def _host(self, group: Group, process: Process, wanted: ReplicaTarget | None) -> None:
         founder = next((r for r, node in group.founders.items() if node == process.node_id), None)

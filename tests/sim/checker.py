@@ -6,6 +6,7 @@ before they are carried out, at the own account of every volume (durable.py) and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keystead_core.ids import Boot, Epoch, Lsn, PartitionId, ReplicaId
@@ -87,6 +88,8 @@ class Checker:
                 demand(replica.promised > seen.promised, "promise falls", replica)
                 seen.promised = replica.promised
             seen.master, seen.epoch = replica.role == MASTER, replica.epoch
+            if seen.master and replica.applied_lsn < self.ledger(replica.partition).answered_lsn:
+                self._demand_silent(process, replica)
         for effect in effects:
             kind = type(effect)
             if kind is Send:
@@ -178,6 +181,7 @@ class Checker:
             return
         # It may have stepped down in this very step: then it is known as the master of that epoch.
         epoch = replica.epoch if replica.role == MASTER else process.seen[replica.partition].epoch
+        self._demand_no_other_server(replica.partition, epoch)
         for record in replica.log.range(ledger.last_lsn + 1, replica.commit_lsn):
             demand(record.prev_hash == ledger.hashes[-1], "committed logs differ", (process.name, record))
             ledger.enter(record, epoch)
@@ -193,6 +197,33 @@ class Checker:
                 "commit without a durable quorum",
                 (process.name, replica, membership, lsn, holders),
             )
+
+    def _demand_no_other_server(self, partition: PartitionId, epoch: Epoch) -> None:
+        """When a master commits, none of an earlier epoch may serve a consistent read any more."""
+        for process, replica in self._masters_of(partition):
+            if replica.epoch < epoch:
+                refusal = process.core.read_refusal(partition, process.now)
+                demand(bool(refusal), "two serve at once", (process.name, replica, epoch))
+
+    def _demand_no_stale_server(self, partition: PartitionId) -> None:
+        """Whoever could serve a consistent read now has applied all that clients were told."""
+        answered = self.ledger(partition).answered_lsn
+        for process, replica in self._masters_of(partition):
+            if replica.applied_lsn < answered:
+                self._demand_silent(process, replica)
+
+    @staticmethod
+    def _demand_silent(process: Process, replica: Replica) -> None:
+        refusal = process.core.read_refusal(replica.partition, process.now)
+        demand(bool(refusal), "a stale read would be served", (process.name, replica))
+
+    def _masters_of(self, partition: PartitionId) -> Iterator[tuple[Process, Replica]]:
+        """All that take themselves for the group's master."""
+        for machine in self.cluster.machines:
+            process = machine.process
+            replica = process.core.replicas.get(partition) if process else None
+            if process is not None and replica is not None and replica.mastership is not None:
+                yield process, replica
 
     def _acked(self, partition: PartitionId, replica: ReplicaId, epoch: Epoch, lsn: Lsn) -> bool:
         """Has the replica acked, truly, up to this record in this epoch?"""
@@ -256,6 +287,8 @@ class Checker:
         demand(ledger.epochs[lsn] == epoch, "answer for another's record", (partition, lsn, epoch))
         demand((lsn, value) in ledger.writes.get(key, []), "answer for another's record", (partition, lsn, value))
         ledger.served_epoch = max(ledger.served_epoch, epoch)
+        ledger.answered_lsn = max(ledger.answered_lsn, lsn)
+        self._demand_no_stale_server(partition)
 
     def on_read_served(
         self, process: Process, partition: PartitionId, key: Key, value: Value | None, floor: Lsn
@@ -266,7 +299,8 @@ class Checker:
         """
         ledger = self.ledger(partition)
         replica = process.core.replicas[partition]
-        demand(ledger.served_epoch <= replica.epoch, "read outside the lease", (process.name, replica))
+        by_lease = process.core.settings.reads == "lease"  # A round that began before the next master may end after.
+        demand(not by_lease or ledger.served_epoch <= replica.epoch, "read outside the lease", (process.name, replica))
         at = 0 if value is None else ledger.written.get(value, -1)
         demand(at >= floor, "stale read", (process.name, replica, key, at, floor))
         return at

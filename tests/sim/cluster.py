@@ -10,7 +10,7 @@ import msgspec
 
 from keystead_core.ids import Lsn, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
-from keystead_core.replication.membership import Membership
+from keystead_core.replication.membership import Membership, founding_membership
 from tests.histories.operations import Operation
 from tests.histories.register import check_registers
 from tests.sim.catalog import Catalog
@@ -21,6 +21,7 @@ from tests.sim.locks import LockService
 from tests.sim.machine import Machine, Process
 from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
+from tests.sim.quorums import is_durable, is_failover_quorum
 from tests.sim.scenario import Scenario
 from tests.sim.timeline import Timeline
 from tests.sim.trace import Trace
@@ -81,7 +82,7 @@ class Cluster:
         self._streams += 1
         return Random(f"{self.scenario.seed}/{purpose}/{self._streams}")
 
-    def new_node_id(self) -> NodeId:
+    def identity_of_new(self, _old: Volume | None) -> NodeId:
         self._nodes += 1
         return NodeId(f"{self._nodes:016x}")
 
@@ -90,7 +91,7 @@ class Cluster:
         disk = SimDisk(self.scenario.geometry.total_blocks)
         if old is not None and self.random.random() < 0.5:
             disk.blocks = list(old.disk.blocks)
-        return Volume(self.new_node_id(), self.random_for("volume"), self.scenario.geometry, disk)
+        return Volume(self.identity_of_new(old), self.random_for("volume"), self.scenario.geometry, disk)
 
     def next_value(self) -> int:
         self._values += 1
@@ -109,7 +110,7 @@ class Cluster:
     # -- processes and volumes ------------------------------------------------------------------------------------
 
     def start(self, machine: Machine) -> None:
-        if machine.process is not None:
+        if machine.process is not None or machine.is_absent:
             return
         for clone in list(self.clones):
             self._end_clone(clone)
@@ -184,7 +185,7 @@ class Cluster:
         self.timeline.after(down_for, self._start_rolled_back, machine)
 
     def _start_rolled_back(self, machine: Machine) -> None:
-        if machine.process is not None:
+        if machine.process is not None or machine.is_absent:
             return
         self.start(machine)
         process = machine.process
@@ -287,10 +288,14 @@ class Cluster:
         self.check_history()
 
     def heal(self) -> None:
-        """All faults end: everything runs and is connected."""
+        """All faults end: everything runs and is connected, but for a machine at times that nobody needs."""
         self.network.heal()
         self.locks.away = False
+        if self.scenario.live and self.random.random() < 0.5:
+            self._leave_one_down()
         for machine in self.machines:
+            if machine.is_absent:
+                continue
             machine.trap = ""
             machine.sync_micros, machine.stalled_until, machine.is_full = 500, 0, False
             if machine.process is None:
@@ -299,6 +304,32 @@ class Cluster:
                 machine.process.resume()
             if machine.process is not None:
                 machine.process.deliver(ev.Resume())
+
+    def _leave_one_down(self) -> None:
+        machine = self.random.choice(self.machines)
+        if not all(self._does_without(machine, partition) for partition in self.catalog.groups):
+            return
+        self.coverage["left down"] += 1
+        if machine.process is not None:
+            machine.process.stop(power=False)
+        machine.is_absent = True
+
+    def _does_without(self, absent: Machine, partition: PartitionId) -> bool:
+        """Under every membership that may count, the others can lead, commit and judge what was committed."""
+        group = self.catalog.groups[partition]
+        memberships = [
+            group.reported,
+            founding_membership(group.target, group.write_quorum_min, group.durable_zones, 0),
+        ]
+        able = []
+        for machine in self.machines:
+            replica = machine.process.core.replicas.get(partition) if machine.process else None
+            if replica is None or machine is absent:
+                continue
+            memberships += [membership for _, membership in replica.log.memberships]
+            if not replica.unfit:
+                able.append(replica.id)
+        return all(is_durable(m, able) and is_failover_quorum(m, able) for m in memberships)
 
     def demand_progress(self) -> None:
         """Within a bounded time each group serves, has reached its target, and all its logs are equal."""
@@ -340,10 +371,13 @@ class Cluster:
                 continue
             process, master = max(serving, key=lambda found: found[1].epoch)
             refusal = process.core.read_refusal(partition, process.now)
-            if refusal:
+            if refusal and self.scenario.settings.reads == "lease":
                 waits.append(f"p{partition} serves no reads: {refusal}")
             membership = master.membership
             assert membership is not None
+            nodes = {m.node for m in membership.members} | {t.node for t in group.target}
+            if any(machine.is_absent and machine.volume.node_id in nodes for machine in self.machines):
+                continue  # What it takes part in waits for it.
             reached = {(m.replica, m.role) for m in membership.members}
             wanted = {(t.replica, t.role) for t in group.target}
             if reached != wanted and group.was_changed:

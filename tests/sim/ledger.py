@@ -1,7 +1,7 @@
 """What a group has committed, as one account for all replicas: each LSN is entered once, and for ever.
 
 `digests[lsn]` is the digest of the rows that the log up to `lsn` makes; `writes[key]` the (lsn, value) of each write;
-`written[value]` the LSN that wrote it.
+`written[value]` the LSN that wrote it; `answered_lsn` the last that a client was told of, in the epoch `served_epoch`.
 """
 
 from keystead_core.ids import Epoch, Lsn
@@ -22,6 +22,7 @@ class Ledger:
         self.rows: dict[bytes, bytes] = {}
         self.memberships: list[tuple[Lsn, Membership]] = []
         self.served_epoch: Epoch = 0
+        self.answered_lsn: Lsn = 0
 
     @property
     def last_lsn(self) -> Lsn:

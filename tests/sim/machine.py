@@ -31,7 +31,8 @@ Answer = Callable[[str, Any, NodeId], None]
 
 
 class Machine:
-    """`rate_ppm`: how much faster than true time its clock runs; `offset`: what it shows at virtual time `since`."""
+    """`rate_ppm`: how much faster than true time its clock runs; `offset`: what it shows at virtual time `since`.
+    `is_absent`: it stays down, whatever the rest has to achieve."""
 
     def __init__(self, index: int, zone: str, volume: Volume) -> None:
         self.index = index
@@ -46,6 +47,7 @@ class Machine:
         self.is_full = False
         self.wall_jump: Micros = 0
         self.trap = ""
+        self.is_absent = False
         self.old_copy: Volume | None = None
         self.starts_at: Micros = -1
 
@@ -83,7 +85,8 @@ class Process:
         self.seen: dict[PartitionId, Seen] = {}
         self.waiting: dict[PartitionId, dict[Lsn, tuple[int, Epoch]]] = {}
         self.answers: dict[int, tuple[Key, Value, Answer]] = {}
-        self.targets: dict[PartitionId, int] = {}
+        self.reads: dict[int, tuple[Key, Lsn, Answer]] = {}
+        self.targets: dict[PartitionId, tuple[int, int, Epoch]] = {}
         self.committed: dict[PartitionId, Epoch] = {}
         self._armed: Micros = -1
         self._tick_waits = False
@@ -280,21 +283,40 @@ class Process:
         if replica is None:
             answer("refused", "no replica here", NodeId(""))
             return
-        if consistent:
+        if not consistent:
+            if replica.own_member is None or replica.is_log_only or replica.staged or not replica.applied_lsn:
+                answer("refused", "no rows here", NodeId(""))
+                return
+            rows = self.stores.rows_of(partition)
+            value = value_of(rows.get(key_bytes(key)))
+            lsn = self.cluster.checker.on_eventual_read(self, partition, key, value, rows.applied_lsn)
+            answer("ok", (value, lsn, rows.applied_lsn), self.node_id)
+        elif self.core.settings.reads == "quorum":
+            token = self.cluster.next_token()
+            self.reads[token] = (key, floor, answer)
+            self.step(ev.ReadWanted(partition, token))
+        else:
             refusal = self.core.read_refusal(partition, self.now)
             if refusal:
                 answer("refused", refusal, self.core.node_of_master(replica))
-                return
-        elif replica.own_member is None or replica.is_log_only or replica.staged or not replica.applied_lsn:
-            answer("refused", "no rows here", NodeId(""))
-            return
+            else:
+                self._read(partition, key, floor, answer)
+
+    def _read(self, partition: PartitionId, key: Key, floor: Lsn, answer: Answer) -> None:
+        """The consistent read itself: the core has said that it may be served."""
         rows = self.stores.rows_of(partition)
         value = value_of(rows.get(key_bytes(key)))
-        if consistent:
-            lsn = self.cluster.checker.on_read_served(self, partition, key, value, floor)
-        else:
-            lsn = self.cluster.checker.on_eventual_read(self, partition, key, value, rows.applied_lsn)
+        lsn = self.cluster.checker.on_read_served(self, partition, key, value, floor)
         answer("ok", (value, lsn, rows.applied_lsn), self.node_id)
+
+    def _read_ready(self, effect: ef.ReadReady) -> None:
+        for token in effect.tokens:
+            self._read(effect.partition, *self.reads.pop(token))
+
+    def _read_refused(self, effect: ef.ReadRefused) -> None:
+        for token in effect.tokens:
+            _, _, answer = self.reads.pop(token)
+            answer("refused", effect.reason, effect.master)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -304,6 +326,9 @@ class Process:
         for _, _, answer in self.answers.values():
             answer("unknown", "stopped", NodeId(""))
         self.answers.clear()
+        for _, _, answer in self.reads.values():
+            answer("refused", "stopped", NodeId(""))
+        self.reads.clear()
         self.machine.process = None
         return self.volume.crash(self.random, power)
 
@@ -314,6 +339,8 @@ HANDLERS: dict[type, Callable[[Process, Any], None]] = {
     ef.Apply: lambda process, effect: process.stores.apply(effect),
     ef.Proposed: Process._proposed,
     ef.ProposalRefused: Process._refused,
+    ef.ReadReady: Process._read_ready,
+    ef.ReadRefused: Process._read_refused,
     ef.Deposed: Process._deposed,
     ef.MastershipChanged: Process._mastership,
     ef.TakeLock: Process._take_lock,

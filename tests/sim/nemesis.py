@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from keystead_core.ids import NO_REPLICA
+from keystead_core.ids import NO_REPLICA, Micros
 from keystead_core.replication import events as ev
 from tests.sim.scenario import Fault
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
-    from tests.sim.machine import Machine
+    from tests.sim.machine import Machine, Process
 
 
 class Nemesis:
@@ -81,7 +81,16 @@ class Nemesis:
             return
         self.cluster.count("P")
         process.paused = True
-        self._later(fault, process.resume)
+        if self.cluster.scenario.settings.reads == "quorum" and fault.b < 0.5:
+            self._later(fault, self._thaw, machine, process, machine.clock(self.cluster.timeline.now))
+        else:
+            self._later(fault, process.resume)
+
+    def _thaw(self, machine: Machine, process: Process, clock: Micros) -> None:
+        """The machine was frozen whole, as a snapshot is: its clock stood still. Leases do not bear it, quorums do."""
+        if machine.process is process:
+            machine.offset, machine.since = clock, self.cluster.timeline.now
+        process.resume()
 
     # -- network --------------------------------------------------------------------------------------------------
 

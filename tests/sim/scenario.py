@@ -21,6 +21,15 @@ WEIGHTS = {
     "V": 1, "X": 2, "volume lost": 2, "volume rolled back": 1, "volume attached twice": 1,
 }  # fmt: skip
 
+THEMES = {
+    "": (),
+    "leases": ("C", "P", "N", "A", "K", "D", "R"),
+    "branches": ("C", "N", "A", "D", "L", "T", "S", "R"),
+    "storage": ("C", "B", "T", "M", "S", "volume lost", "volume rolled back"),
+    "members": ("C", "N", "A", "L", "R", "X", "volume lost"),
+}
+"""Half of the seeds meet any faults; the others those around one promise, in one group, with writes all the time."""
+
 
 GEOMETRIES = (Geometry(8, 8, 8), Geometry(8, 8, 8), Geometry(16, 8, 16))
 """Hot logs so small that their segments are reused within a run."""
@@ -45,6 +54,7 @@ class Scenario(msgspec.Struct, frozen=True):
     end at `faults_end`; else only safety is judged."""
 
     seed: int
+    theme: str
     nodes: int
     zones: int
     partitions: int
@@ -67,22 +77,24 @@ class Scenario(msgspec.Struct, frozen=True):
 
 def draw(seed: int) -> Scenario:
     random = Random(f"{seed}/scenario")
-    nodes = random.choice((3, 3, 4, 5, 5, 6, 7))
+    theme = random.choice([name for name in THEMES if name]) if random.random() < 0.5 else ""
+    nodes = random.choice((3, 3, 4, 5, 5, 6, 7)) if not theme else random.choice((3, 3, 4, 5))
     zones = random.randint(1, min(nodes, 4)) if random.random() < 0.4 else min(nodes, 3)
-    replicas = random.choice((1, 2, 3, 3, 3, 3, 3, 4, 5, 5))
+    replicas = random.choice((1, 2, 3, 3, 3, 3, 3, 4, 5, 5)) if not theme else random.choice((3, 3, 3, 5))
     replicas = min(replicas, nodes)
     durable_zones = random.randint(1, max(1, min(zones, replicas // 2 + 1)))
     write_quorum_min = random.randint(replicas // 2 + 1, replicas) if random.random() < 0.2 else 0
-    partitions = random.choice((1, 1, 1, 1, 1, 1, 2, 2, 3, 8))
+    partitions = random.choice((1, 1, 1, 1, 1, 1, 2, 2, 3, 8)) if not theme else 1
     settings = _settings(random)
-    faults_end = int(settings.lease * random.choice((3, 4, 4, 5)))
+    faults_end = int(settings.lease * (random.choice((3, 4, 4, 5)) if not theme else 6))
     return Scenario(
         seed=seed,
+        theme=theme,
         nodes=nodes,
         zones=zones,
         partitions=partitions,
         replicas=replicas,
-        log_only=replicas >= 3 and random.random() < 0.2,
+        log_only=replicas >= 3 and random.random() < (0.4 if theme == "members" else 0.2),
         write_quorum_min=write_quorum_min,
         durable_zones=durable_zones,
         clients=random.randint(2, 4),
@@ -90,7 +102,7 @@ def draw(seed: int) -> Scenario:
         settings=settings,
         faults_end=faults_end,
         live=random.random() < 0.35,
-        faults=_faults(random, settings, faults_end),
+        faults=_faults(random, settings, faults_end, theme),
         geometry=random.choice(GEOMETRIES),
         cold_bytes_max=random.choice((400, 1500, 1 << 20)),
     )
@@ -109,16 +121,17 @@ def _settings(random: Random) -> Settings:
         append_bytes_max=random.choice((100, 600, 4000, 1 << 20)),
         window_bytes=random.choice((300, 4000, 1 << 20)),
         level_records=random.choice((1, 4, 64)),
+        reads="quorum" if random.random() < 0.1 else "lease",
     )
 
 
-def _faults(random: Random, settings: Settings, faults_end: int) -> tuple[Fault, ...]:
+def _faults(random: Random, settings: Settings, faults_end: int, theme: str) -> tuple[Fault, ...]:
     """A swarm: each run leaves out some kinds of fault, so that the others meet more often."""
-    kinds = [kind for kind in WEIGHTS if random.random() < 0.55]
+    kinds = [kind for kind in THEMES[theme] or WEIGHTS if random.random() < (0.8 if theme else 0.55)]
     if not kinds or random.random() < 0.03:
         return ()
     weights = [WEIGHTS[kind] for kind in kinds]
-    every = settings.lease * random.choice((0.06, 0.1, 0.15, 0.3))
+    every = settings.lease * random.choice((0.06, 0.1, 0.15, 0.3) if not theme else (0.1, 0.2, 0.4))
     faults = []
     at = settings.lease * (0.3 + random.random())
     while at < faults_end - settings.lease * 0.4:

@@ -48,13 +48,17 @@ class LockRequest(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GroupReport(msgspec.Struct, frozen=True, array_like=True):
-    """What a master says of its group: newer (epoch, membership version) wins."""
+    """What a master says of its group, once it is committed: newer (epoch, membership version) wins.
+
+    `membership_epoch`: the epoch in which the membership was made; with its version it names one record.
+    """
 
     partition: PartitionId
     epoch: Epoch
     membership_version: int
     members: list[ReplicaTarget]
     master: NodeId
+    membership_epoch: Epoch = 0
 
 
 class InitCluster(msgspec.Struct, frozen=True, array_like=True, tag=1):

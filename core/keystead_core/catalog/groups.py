@@ -55,6 +55,7 @@ def report(contents: Contents, command: ReportGroups) -> CatalogReply:
                 entry,
                 epoch=group.epoch,
                 membership_version=group.membership_version,
+                membership_epoch=group.membership_epoch,
                 members=group.members,
                 master=group.master,
             )

@@ -36,6 +36,7 @@ def on_event(r: Replica, event: ev.Event) -> None:
         case ev.DropReplica():
             r.node.drop(r, event.replica)
         case ev.SetTarget():
+            reconfiguration.learn_committed(r, event.committed)
             reconfiguration.set_target(r, event.target, (event.write_quorum_min, event.durable_zones))
         case ev.HandOver():
             handover.begin(r, event.successor)

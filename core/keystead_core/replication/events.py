@@ -91,12 +91,16 @@ class DropReplica(msgspec.Struct):
 
 
 class SetTarget(msgspec.Struct):
-    """Where the catalog wants the group's replicas; its master changes the membership step by step."""
+    """Where the catalog wants the group's replicas; its master changes the membership step by step.
+
+    `committed`: (version, epoch) of the membership that a master of the group last reported, once it was committed.
+    """
 
     partition: PartitionId
     target: list[ReplicaTarget]
     write_quorum_min: int
     durable_zones: int
+    committed: tuple[int, Epoch] = (0, 0)
 
 
 class HandOver(msgspec.Struct):

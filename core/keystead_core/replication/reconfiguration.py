@@ -11,7 +11,7 @@ from collections.abc import Collection
 import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import NO_REPLICA, ReplicaId
+from keystead_core.ids import NO_REPLICA, Epoch, ReplicaId
 from keystead_core.log.record import Kind
 from keystead_core.replication import handover, master
 from keystead_core.replication.effects import MastershipChanged
@@ -19,6 +19,20 @@ from keystead_core.replication.membership import Member, Membership, encode_memb
 from keystead_core.replication.membership_steps import next_steps
 from keystead_core.replication.messages import StartLog
 from keystead_core.replication.replica import Progress, Replica
+
+
+def learn_committed(r: Replica, named: tuple[int, Epoch]) -> None:
+    """The catalog was told that a membership, named by (version, epoch), is committed. The name stands for one record.
+
+    Whom it removed may be gone by now, so that a master that inherited it could never count the old quorum again.
+    """
+    lsn = next((lsn for lsn, m in r.log.memberships if (m.version, m.epoch) == named), 0)
+    if lsn <= r.commit_lsn:
+        return
+    r.advance_commit(lsn)
+    r.node.leases.generation += 1
+    if r.mastership is not None:
+        master.advance(r)
 
 
 def set_target(r: Replica, target: list[ReplicaTarget], rules: tuple[int, int]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keystead_core.ids import NodeId
 from keystead_core.replication import (
     catch_up,
     election,
@@ -16,6 +17,7 @@ from keystead_core.replication import (
     master,
     node,
     pair_leases,
+    read_index,
     read_lease,
     reconfiguration,
     replica,
@@ -24,7 +26,9 @@ from keystead_core.replication import (
 )
 from keystead_core.replication.lease import GrantsFrom
 from keystead_core.replication.membership import Membership
+from tests.sim.cluster import Cluster
 from tests.sim.planted.registry import plant
+from tests.sim.volume import Volume
 
 
 def _own_ack_at_once(r: replica.Replica) -> int:
@@ -269,6 +273,22 @@ plant(
 )
 
 
+def _granted_without_drift(self: Any) -> int:
+    return int(self.lease)
+
+
+plant(
+    "clock-drift-ignored",
+    "a granter's clock may run faster than the holder's by the drift bound",
+    (node.Settings, "granted", property(_granted_without_drift)),
+)
+plant(
+    "clock-standing-still",
+    "where clocks may stand still, a read waits for a round of heartbeats that began after it",
+    (read_index, "granted_after", _always),
+)
+
+
 def _lease_never_ends(until: int, now: int) -> bool:
     return until >= 0
 
@@ -382,4 +402,16 @@ plant(
     "support-leaves-though-unfit",
     "a promise that waited for its sync is reported only by a replica that still stands by it",
     (support, "still_stands", _always),
+)
+
+
+def _as_before(self: Cluster, old: Volume | None) -> NodeId:
+    return old.node_id if old is not None else _new_identity(self, old)
+
+
+_new_identity = Cluster.identity_of_new
+plant(
+    "lost-volume-votes-as-before",
+    "an empty volume is a new node, whatever its machine was (schedule 8)",
+    (Cluster, "identity_of_new", _as_before),
 )
