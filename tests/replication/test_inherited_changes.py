@@ -22,7 +22,9 @@ def restarted() -> Node:
     first = founding_record(PAIR)
     removal = make_record(GROUP, 1, 2, Kind.MEMBERSHIP, 1, first.hash, 0, encode_membership(ALONE))
     state = ReplicaState(ReplicaId(1), 1, ReplicaId(1), BOOT - 1, "", EMPTY_LOG, b"")
-    return Node(Settings(lock="none"), A, BOOT, [RecoveredReplica(GROUP, state, [first, removal], 1, 1)], 0, 1)
+    node = Node(Settings(lock="none"), A, BOOT, [RecoveredReplica(GROUP, state, [first, removal], 1, 1)], 0, 1)
+    node.start(0)
+    return node
 
 
 @pytest.mark.parametrize(("named", "commit_lsn"), [((2, Epoch(1)), 2), ((2, Epoch(2)), 1), ((0, Epoch(0)), 1)])

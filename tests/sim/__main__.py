@@ -79,7 +79,7 @@ def run_planted(options: argparse.Namespace) -> int:
     from tests.sim.planted import BUGS
     from tests.sim.planted.hunt import hunt_all, table
 
-    names = [options.name] if options.name else list(BUGS) if options.all else list(BUGS)[:8]
+    names = options.name.split(",") if options.name else list(BUGS) if options.all else list(BUGS)[:8]
     found = hunt_all(names, options.seeds)
     print(table(found))
     return 1 if any(not one.seeds for one in found) else 0

@@ -89,7 +89,7 @@ class Checker:
                 seen.promised = replica.promised
             seen.master, seen.epoch = replica.role == MASTER, replica.epoch
             if seen.master and replica.applied_lsn < self.ledger(replica.partition).answered_lsn:
-                self._demand_silent(process, replica)
+                self._demand_fresh(process, replica)
         for effect in effects:
             kind = type(effect)
             if kind is Send:
@@ -207,15 +207,14 @@ class Checker:
 
     def _demand_no_stale_server(self, partition: PartitionId) -> None:
         """Whoever could serve a consistent read now has applied all that clients were told."""
-        answered = self.ledger(partition).answered_lsn
         for process, replica in self._masters_of(partition):
-            if replica.applied_lsn < answered:
-                self._demand_silent(process, replica)
+            self._demand_fresh(process, replica)
 
-    @staticmethod
-    def _demand_silent(process: Process, replica: Replica) -> None:
-        refusal = process.core.read_refusal(replica.partition, process.now)
-        demand(bool(refusal), "a stale read would be served", (process.name, replica))
+    def _demand_fresh(self, process: Process, replica: Replica) -> None:
+        if not process.core.read_refusal(replica.partition, process.now):
+            applied = process.stores.rows_of(replica.partition).applied_lsn
+            fresh = applied >= self.ledger(replica.partition).answered_lsn
+            demand(fresh, "a stale read would be served", (process.name, replica, applied))
 
     def _masters_of(self, partition: PartitionId) -> Iterator[tuple[Process, Replica]]:
         """All that take themselves for the group's master."""
@@ -289,6 +288,13 @@ class Checker:
         ledger.served_epoch = max(ledger.served_epoch, epoch)
         ledger.answered_lsn = max(ledger.answered_lsn, lsn)
         self._demand_no_stale_server(partition)
+
+    def on_read_confirmed(self, process: Process, partition: PartitionId, answered_lsn: Lsn) -> None:
+        """The round of heartbeats that a read waited for began when clients had been told of `answered_lsn`."""
+        applied = process.stores.rows_of(partition).applied_lsn
+        demand(
+            applied >= answered_lsn, "a stale read would be served", (process.name, partition, applied, answered_lsn)
+        )
 
     def on_read_served(
         self, process: Process, partition: PartitionId, key: Key, value: Value | None, floor: Lsn

@@ -1,4 +1,4 @@
-"""Clients: each has one request under way at a time, follows hints to the master, and notes what it saw.
+"""Clients: each has a request under way, or a burst of them, follows hints to the master, and notes what it saw.
 
 The history is judged twice: against the order of the committed log while the run goes on (checker.py), and at its end
 by a checker that knows nothing of logs (tests/histories).
@@ -48,7 +48,8 @@ class Client:
         self.writes = self.random.choice((0.0, 0.5, 0.5, 1.0))
 
     def begin(self) -> None:
-        self.cluster.timeline.after(self.random.randrange(self.pause), self._next)
+        for _ in range(self.cluster.scenario.burst if self.writes else 1):
+            self.cluster.timeline.after(self.random.randrange(self.pause), self._next)
 
     def _next(self) -> None:
         cluster = self.cluster

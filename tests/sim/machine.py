@@ -85,7 +85,7 @@ class Process:
         self.seen: dict[PartitionId, Seen] = {}
         self.waiting: dict[PartitionId, dict[Lsn, tuple[int, Epoch]]] = {}
         self.answers: dict[int, tuple[Key, Value, Answer]] = {}
-        self.reads: dict[int, tuple[Key, Lsn, Answer]] = {}
+        self.reads: dict[int, tuple[Key, Lsn, Answer, Lsn]] = {}
         self.targets: dict[PartitionId, tuple[int, int, Epoch]] = {}
         self.committed: dict[PartitionId, Epoch] = {}
         self._armed: Micros = -1
@@ -293,7 +293,7 @@ class Process:
             answer("ok", (value, lsn, rows.applied_lsn), self.node_id)
         elif self.core.settings.reads == "quorum":
             token = self.cluster.next_token()
-            self.reads[token] = (key, floor, answer)
+            self.reads[token] = (key, floor, answer, self.cluster.checker.ledger(partition).answered_lsn)
             self.step(ev.ReadWanted(partition, token))
         else:
             refusal = self.core.read_refusal(partition, self.now)
@@ -311,11 +311,13 @@ class Process:
 
     def _read_ready(self, effect: ef.ReadReady) -> None:
         for token in effect.tokens:
-            self._read(effect.partition, *self.reads.pop(token))
+            key, floor, answer, answered_lsn = self.reads.pop(token)
+            self.cluster.checker.on_read_confirmed(self, effect.partition, answered_lsn)
+            self._read(effect.partition, key, floor, answer)
 
     def _read_refused(self, effect: ef.ReadRefused) -> None:
         for token in effect.tokens:
-            _, _, answer = self.reads.pop(token)
+            _, _, answer, _ = self.reads.pop(token)
             answer("refused", effect.reason, effect.master)
 
     # -- the end --------------------------------------------------------------------------------------------------
@@ -326,7 +328,7 @@ class Process:
         for _, _, answer in self.answers.values():
             answer("unknown", "stopped", NodeId(""))
         self.answers.clear()
-        for _, _, answer in self.reads.values():
+        for _, _, answer, _ in self.reads.values():
             answer("refused", "stopped", NodeId(""))
         self.reads.clear()
         self.machine.process = None

@@ -88,7 +88,7 @@ class Nemesis:
 
     def _thaw(self, machine: Machine, process: Process, clock: Micros) -> None:
         """The machine was frozen whole, as a snapshot is: its clock stood still. Leases do not bear it, quorums do."""
-        if machine.process is process:
+        if machine.process is process and process.paused:
             machine.offset, machine.since = clock, self.cluster.timeline.now
         process.resume()
 
@@ -249,7 +249,7 @@ class Nemesis:
 
     def change_members(self, fault: Fault) -> None:
         """A new target, a hand-over, or a node in maintenance for a while."""
-        if fault.c < 0.55:
+        if fault.c < 0.55 and self.cluster.scenario.theme != "leases":
             if self.cluster.catalog.change_at_random(fault.a, fault.b):
                 self.cluster.count("R")
         elif fault.c < 0.8:

@@ -50,8 +50,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """`durable_zones` is K and `write_quorum_min` W (0: a majority). `live`: progress is demanded after the faults
-    end at `faults_end`; else only safety is judged."""
+    """`durable_zones` is K and `write_quorum_min` W (0: a majority). `burst`: how many requests each client has under
+    way. `live`: progress is demanded after the faults end at `faults_end`; else only safety is judged."""
 
     seed: int
     theme: str
@@ -63,6 +63,7 @@ class Scenario(msgspec.Struct, frozen=True):
     write_quorum_min: int
     durable_zones: int
     clients: int
+    burst: int
     keys: int
     settings: Settings
     faults_end: int
@@ -85,7 +86,7 @@ def draw(seed: int) -> Scenario:
     durable_zones = random.randint(1, max(1, min(zones, replicas // 2 + 1)))
     write_quorum_min = random.randint(replicas // 2 + 1, replicas) if random.random() < 0.2 else 0
     partitions = random.choice((1, 1, 1, 1, 1, 1, 2, 2, 3, 8)) if not theme else 1
-    settings = _settings(random)
+    settings = _settings(random, theme)
     faults_end = int(settings.lease * (random.choice((3, 4, 4, 5)) if not theme else 6))
     return Scenario(
         seed=seed,
@@ -98,6 +99,7 @@ def draw(seed: int) -> Scenario:
         write_quorum_min=write_quorum_min,
         durable_zones=durable_zones,
         clients=random.randint(2, 4),
+        burst=random.choice((1, 6)) if theme in ("branches", "members") else 1,
         keys=random.choice((1, 2, 3, 5)),
         settings=settings,
         faults_end=faults_end,
@@ -108,12 +110,12 @@ def draw(seed: int) -> Scenario:
     )
 
 
-def _settings(random: Random) -> Settings:
+def _settings(random: Random, theme: str) -> Settings:
     lease = random.choice((400, 600, 1000)) * MILLISECOND
     return Settings(
         lease=lease,
         heartbeat=lease // 5,
-        drift_ppm=random.choice((20_000, 20_000, 150_000)),
+        drift_ppm=random.choice((20_000, 20_000, 150_000) if theme != "leases" else (150_000,)),
         gather_wait=random.choice((20, 50)) * MILLISECOND,
         lock=random.choice(("preferred", "preferred", "required", "none")),
         resend=lease * 2 // 5,
