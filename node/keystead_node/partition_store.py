@@ -168,16 +168,17 @@ class PartitionStore:
 
     # -- cold log (called in threads) -----------------------------------------------------------------------------
 
-    def seal(self, records: list[Record]) -> LogPoint:
-        """Writes a segment; returns the cold log's new end. Raises ColdError, DiskFull, DiskFailed."""
+    def seal(self, records: list[Record], keep_lsn: Lsn = 0) -> LogPoint:
+        """Writes a segment; returns the cold log's new end. What is over its budget goes, but nothing from `keep_lsn`
+        on (0: nothing is kept so). Raises ColdError, DiskFull, DiskFailed."""
         if self.cold.end.lsn and records[0].lsn <= self.cold.end.lsn:
             records = [record for record in records if record.lsn > self.cold.end.lsn]
         if records:
             self.cold.seal(records)
-            self._trim()
+            self._trim(keep_lsn)
         return self.cold.end
 
-    def _trim(self) -> None:
+    def _trim(self, keep_lsn: Lsn) -> None:
         """Keeps the cold log within its budget; what the rows do not durably hold stays, and all of a log-only one."""
         rows = self._rows
         excess = self.cold.size_bytes() - self._owner.cold_bytes_max
@@ -186,7 +187,7 @@ class PartitionStore:
         durable_lsn = rows.durable_applied
         upto_lsn = 0
         for name in self.cold.segments[:-1]:
-            if excess <= 0 or name.end.lsn > durable_lsn:
+            if excess <= 0 or name.end.lsn > durable_lsn or (keep_lsn and name.end.lsn >= keep_lsn):
                 break
             excess -= self.cold.size_of(name)
             upto_lsn = name.end.lsn

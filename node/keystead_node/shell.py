@@ -283,7 +283,7 @@ class Shell:
         store = self.stores.get(effect.partition)
         end = EMPTY_LOG
         try:
-            end = await self.stores.in_thread(store.seal, effect.records)
+            end = await self.stores.in_thread(store.seal, effect.records, effect.keep_lsn)
         except (ColdError, DiskFull) as error:
             log.error("sealing failed", partition=effect.partition, error=str(error))
         self.post(ev.Sealed(effect.partition, end))

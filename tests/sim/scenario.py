@@ -99,7 +99,7 @@ def draw(seed: int) -> Scenario:
         write_quorum_min=write_quorum_min,
         durable_zones=durable_zones,
         clients=random.randint(2, 4),
-        burst=random.choice((1, 6)) if theme in ("branches", "members") else 1,
+        burst=random.choice((1, 4)) if theme in ("branches", "members") else 1,
         keys=random.choice((1, 2, 3, 5)),
         settings=settings,
         faults_end=faults_end,

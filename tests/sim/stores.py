@@ -147,7 +147,7 @@ class Stores:
         end = EMPTY_LOG
         if not process.machine.is_full:
             try:
-                end = self.get(effect.partition).seal(effect.records)
+                end = self.get(effect.partition).seal(effect.records, effect.keep_lsn)
                 process.cluster.coverage["seal"] += 1
             except ColdError:
                 process.cluster.coverage["seal failed"] += 1

@@ -5,6 +5,7 @@ Sealing to the cold log is decided here too: it is what lets the hot log forget.
 
 from __future__ import annotations
 
+from keystead_core.ids import Lsn
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.replication import master
 from keystead_core.replication.effects import DiscardCopy, InstallCopy, ReadCold, ReleaseLog, Seal, SendCopy
@@ -39,6 +40,7 @@ def on_cold_read(r: Replica, event: ColdRead) -> None:
     if not event.records:
         if not member.log_only:
             progress.copying = True
+            progress.copy_lsn = max(r.applied_lsn, 1)
             progress.resend_at = NEVER
             r.node.emit(SendCopy(r.partition, event.peer, member.node, r.epoch))
         return
@@ -139,7 +141,28 @@ def seal_if_due(r: Replica, wanted: bool = False) -> None:
     if last < first or (not wanted and r.log.bytes < r.node.settings.seal_bytes):
         return
     r.sealing = True
-    r.node.emit(Seal(r.partition, r.log.range(first, last)))
+    r.node.emit(Seal(r.partition, r.log.range(first, last), keep_lsn(r)))
+
+
+def keep_lsn(r: Replica) -> Lsn:
+    """From where on the cold log is still needed behind copies that are under way, or have just been installed.
+
+    Else a copy that takes longer than the cold log's budget lasts would end behind it, and begin again for ever.
+    """
+    ship = r.mastership
+    if ship is None:
+        return 0
+    needed = []
+    for member in r.peers():
+        progress = ship.progress.get(member.replica)
+        if progress is None or not progress.copy_lsn:
+            continue
+        in_step = not progress.copying and progress.match_lsn >= max(r.log.base.lsn, progress.copy_lsn)
+        if in_step or member.node in r.node.down_peers:
+            progress.copy_lsn = 0
+        else:
+            needed.append(max(progress.copy_lsn, progress.match_lsn))
+    return min(needed, default=0)
 
 
 def sealable_lsn(r: Replica) -> int:

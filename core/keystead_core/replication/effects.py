@@ -90,10 +90,14 @@ class TakeLock(msgspec.Struct):
 
 
 class Seal(msgspec.Struct):
-    """Write these committed records to the cold log, verify, and answer Sealed."""
+    """Write these committed records to the cold log, verify, and answer Sealed.
+
+    `keep_lsn`: a member that gets a copy goes on from the cold log there; it stays from that LSN on (0: none needs it).
+    """
 
     partition: PartitionId
     records: list[Record]
+    keep_lsn: Lsn = 0
 
 
 class ReleaseLog(msgspec.Struct):

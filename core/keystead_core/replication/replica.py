@@ -34,12 +34,13 @@ class Progress:
     """What a master knows of one other member. `next_lsn`: the first LSN not yet sent.
 
     `told_lsn`: the commit LSN last told to it, again at `retell_at` unless `known_commit_lsn` has risen there.
+    `copy_lsn`: the base of the last copy sent is not below it, until the member is in step (0: it is, or gets none).
     `standing`: the latest heard of from its `boot`. `excused_until`: it may be about to become ineligible.
     """
 
     __slots__ = (
-        "boot", "copying", "eligible", "excused_until", "heard_at", "known_commit_lsn", "level", "log_start",
-        "match_lsn", "next_lsn", "paused", "resend_at", "retell_at", "standing", "told_lsn",
+        "boot", "copy_lsn", "copying", "eligible", "excused_until", "heard_at", "known_commit_lsn", "level",
+        "log_start", "match_lsn", "next_lsn", "paused", "resend_at", "retell_at", "standing", "told_lsn",
     )  # fmt: skip
 
     def __init__(self, next_lsn: Lsn) -> None:
@@ -48,6 +49,7 @@ class Progress:
         self.level = False
         self.eligible = True
         self.copying = False
+        self.copy_lsn: Lsn = 0
         self.paused = True
         self.boot: Boot = 0
         self.standing = 0

@@ -87,7 +87,7 @@ plant(
 )
 
 
-def _floor_of_memory(self: partition_store.PartitionStore) -> None:
+def _floor_of_memory(self: partition_store.PartitionStore, keep_lsn: int) -> None:
     """Trims up to what is applied, not to what is durable."""
     rows = self._rows
     if rows is None:
