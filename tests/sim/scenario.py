@@ -123,7 +123,7 @@ def _settings(random: Random, theme: str) -> Settings:
         append_bytes_max=random.choice((100, 600, 4000, 1 << 20)),
         window_bytes=random.choice((300, 4000, 1 << 20)),
         level_records=random.choice((1, 4, 64)),
-        reads="quorum" if random.random() < 0.1 else "lease",
+        reads="quorum" if random.random() < (0.3 if theme == "leases" else 0.1) else "lease",
     )
 
 
