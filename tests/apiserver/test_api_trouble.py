@@ -148,7 +148,8 @@ def test_revoked_rights_are_told_and_got_over(
     _one_node(cluster)
     grant(api, namespace, tuple(right for right in (*NAMESPACED, *LEADING) if right.resource != "pods"))
     api.delete("Pod", namespace, "keystead-node-0", grace_seconds=0)
-    cluster.wait("it says what it may not do", lambda: "forbidden" in operator.log(), 180)
+    said = cluster.wait_condition("Degraded", "True", "NotReconciled", seconds=180)
+    assert "lacks a right" in said and "pods" in said
     assert operator.running
     grant(api, namespace)
     cluster.wait_available()

@@ -10,6 +10,9 @@ from tests.sim.cluster import Result, simulate
 from tests.sim.scenario import Scenario, draw
 from tests.sim.shrink import shrink
 
+BEYOND_THE_TABLE = 150
+"""Seeds for a bug that the table of docs/simulation.md gives up on."""
+
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
@@ -25,8 +28,10 @@ def main(arguments: list[str]) -> int:
     one.add_argument("--quiet", action="store_true", help="only the result")
     planted = commands.add_parser("planted", help="does the simulator find the planted bugs?")
     planted.add_argument("--all", action="store_true", help="every bug, not a sample")
-    planted.add_argument("--name", default="", help="only this bug")
-    planted.add_argument("--seeds", type=int, default=400, help="give up on a bug after so many seeds")
+    planted.add_argument("--name", default="", help="only these bugs, with commas between")
+    planted.add_argument(
+        "--seeds", type=int, default=0, help="give up on each bug after so many, not as its table says"
+    )
     options = parser.parse_args(arguments)
     return int(COMMANDS[options.command](options))
 
@@ -78,11 +83,13 @@ def _show_result(result: Result) -> None:
 def run_planted(options: argparse.Namespace) -> int:
     from tests.sim.planted import BUGS
     from tests.sim.planted.hunt import hunt_all, table
+    from tests.sim.planted.table import found_within
 
+    within = found_within()
     names = options.name.split(",") if options.name else list(BUGS) if options.all else list(BUGS)[:8]
-    found = hunt_all(names, options.seeds)
+    found = hunt_all({name: options.seeds or within.get(name, BEYOND_THE_TABLE) for name in names})
     print(table(found))
-    return 1 if any(not one.seeds for one in found) else 0
+    return 1 if any(not one.seeds and one.bug in within for one in found) else 0
 
 
 COMMANDS = {"run": run_many, "one": run_one, "planted": run_planted}

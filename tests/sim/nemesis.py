@@ -195,7 +195,7 @@ class Nemesis:
         if not self.cluster.may_strike(machine):
             return
         segments = [(files, name) for _, files in sorted(volume.segments.items()) for name in files.names()]
-        if segments and fault.b < 0.3:
+        if segments and fault.b < (0.6 if self.cluster.scenario.theme == "storage" else 0.3):
             files, name = segments[int(fault.c * len(segments))]
             files.rot(name, fault.a * 97 % 1)
         else:

@@ -105,8 +105,11 @@ def run_batch(
 
 
 def show_progress(totals: Totals, count: int) -> None:
-    """One line that is written over, where there is a terminal."""
+    """One line that is written over, where there is a terminal; else a line for every thousand seeds."""
     if not sys.stderr.isatty():
+        if totals.seeds % 1000 == 0:
+            pace = f"{totals.seeds_per_second:.1f} seeds/s, {len(totals.failed)} failed"
+            print(f"{totals.seeds} of {count} seeds, {pace}", file=sys.stderr, flush=True)
         return
     width = 30
     done = width * totals.seeds // count

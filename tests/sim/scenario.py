@@ -23,7 +23,7 @@ WEIGHTS = {
 
 THEMES = {
     "": (),
-    "leases": ("C", "P", "N", "A", "K", "D", "R"),
+    "leases": ("C", "P", "N", "A", "K", "D", "U", "R"),
     "branches": ("C", "N", "A", "D", "L", "T", "S", "R"),
     "storage": ("C", "B", "T", "M", "S", "volume lost", "volume rolled back"),
     "members": ("C", "N", "A", "L", "R", "X", "volume lost"),

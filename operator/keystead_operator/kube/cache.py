@@ -68,7 +68,8 @@ class Store(Generic[S]):
 
 
 class Cache:
-    """`synced`: every kind was listed once, so that an object that is not here does not exist."""
+    """`synced`: every kind was listed once, so that an object that is not here does not exist. `refused`: the kinds
+    that may not be listed any more, and what the API server said; what is known of them grows old."""
 
     def __init__(self) -> None:
         self.clusters: Store[SeenCluster] = Store()
@@ -76,6 +77,7 @@ class Cache:
         self.pods: Store[SeenPod] = Store()
         self.claims: Store[SeenClaim] = Store()
         self.synced = False
+        self.refused: dict[Kind, str] = {}
 
     def see(self, kind: Kind, manifest: Json) -> Key | None:
         """Takes an object in; gives the key of the cluster that it concerns, if that was news."""

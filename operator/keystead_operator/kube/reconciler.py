@@ -13,7 +13,7 @@ from keystead_operator.catalog_access import CatalogAccess
 from keystead_operator.kube.admin_session import AdminSession
 from keystead_operator.kube.cache import Cache
 from keystead_operator.kube.certificates import Certificates
-from keystead_operator.kube.client import KubeClient, KubeError, NamespaceEnding
+from keystead_operator.kube.client import Forbidden, KubeClient, KubeError, NamespaceEnding
 from keystead_operator.kube.infrastructure import Applier, common_objects
 from keystead_operator.kube.lease import Leadership
 from keystead_operator.kube.report import Reporter
@@ -135,9 +135,14 @@ class Reconciler:
             substrate.ending = "its namespace is being deleted"
             await self._let_go(key)
             return SETTLED_SECONDS
+        except Forbidden as problem:
+            await cluster.reporter.report_failure(resource, f"the operator lacks a right: {problem}")
+            raise
 
     async def _round(self, cluster: Cluster, zones: tuple[str, ...], began: float) -> float:
         """Prepare, observe, plan, execute, status."""
+        for refused in self._cache.refused.values():
+            raise ActionFailed(f"the operator lacks a right: {refused}")
         substrate = cluster.substrate
         key = substrate.key
         frame = await substrate.prepare(self._image, zones)

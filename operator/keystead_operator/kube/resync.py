@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from keystead_operator.kube.cache import Cache
-from keystead_operator.kube.client import KubeClient, KubeError
+from keystead_operator.kube.client import Forbidden, KubeClient, KubeError
 from keystead_operator.kube.kinds import CLAIM, POD, STORAGE_CLUSTER, TABLE, Kind
 from keystead_operator.kube.seen import Key
 from keystead_operator.kube.work_queue import WorkQueue
@@ -42,7 +42,12 @@ class Resync:
                 except KubeError as problem:
                     log.warning("list failed", kind=kind.kind, problem=str(problem))
                     due[kind] = time.monotonic() + RETRY_SECONDS
+                    if isinstance(problem, Forbidden):
+                        self._cache.refused[kind] = str(problem)
+                        self._wake_all()
                     continue
+                if self._cache.refused.pop(kind, ""):
+                    self._wake_all()
                 missing.discard(kind)
                 period = PODS_SECONDS if kind in (POD, CLAIM) else RESOURCES_SECONDS
                 due[kind] = time.monotonic() + period
@@ -63,6 +68,10 @@ class Resync:
         for key in self._cache.settle(kind, before, listed):
             log.info("vanished unseen", kind=kind.kind, cluster=key)
             self._wake(key)
+
+    def _wake_all(self) -> None:
+        for cluster in self._cache.clusters.all():
+            self._queue.add(cluster.head.key)
 
     def _wake(self, key: Key | None) -> None:
         if key is not None:

@@ -32,11 +32,11 @@ def hunt(name: str, seeds_max: int, first: int = 1) -> Found:
     return Found(name, 0, "", time.monotonic() - began)
 
 
-def hunt_all(names: list[str], seeds_max: int, processes: int | None = None) -> list[Found]:
-    """Over all cores, a bug to a process at a time (patches are per process)."""
+def hunt_all(seeds_max: dict[str, int], processes: int | None = None) -> list[Found]:
+    """Each bug for so many seeds, over all cores, a bug to a process at a time (patches are per process)."""
     found = []
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as pool:
-        for result in pool.imap_unordered(_hunt_one, [(name, seeds_max) for name in names], chunksize=1):
+        for result in pool.imap_unordered(_hunt_one, seeds_max.items(), chunksize=1):
             seeds = f"{result.seeds} seeds" if result.seeds else "NOT FOUND"
             print(f"{result.bug:36} {seeds:12} {result.seconds:6.1f} s  {result.check}", file=sys.stderr, flush=True)
             found.append(result)
