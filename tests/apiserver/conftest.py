@@ -80,7 +80,7 @@ StartOperator = Callable[..., OperatorProcess]
 def start_operator(
     control_plane: ControlPlane, api: Api, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[StartOperator]:
-    """Starts operators of the test's namespace; `server` and `environment` as OperatorProcess takes them."""
+    """Starts operators of the test's namespace; `server`, `environment` and `home` as OperatorProcess takes them."""
     started: list[OperatorProcess] = []
     grant(api, namespace)
 

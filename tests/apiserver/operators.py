@@ -14,26 +14,31 @@ ACCOUNT = "operator"
 _numbers = itertools.count(1)
 
 
-def grant(api: Api, namespace: str, rights: tuple[Right, ...] = (*NAMESPACED, *LEADING)) -> None:
-    """Gives the operator's account in the namespace exactly these rights there, and the cluster-wide ones."""
-    rbac, head = "rbac.authorization.k8s.io/v1", {"name": ACCOUNT}
-    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
-    api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": head}, namespace)
-    rules = [right.rule() for right in rights]
-    api.apply({"apiVersion": rbac, "kind": "Role", "metadata": head, "rules": rules}, namespace)
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
-    binding: Object = {"apiVersion": rbac, "kind": "RoleBinding", "metadata": head}
-    api.apply({**binding, "roleRef": reference, "subjects": [subject]}, namespace)
-    wide = {"name": f"operator-{namespace}"}
-    rules = [right.rule() for right in CLUSTER_WIDE]
-    api.apply({"apiVersion": rbac, "kind": "ClusterRole", "metadata": wide, "rules": rules})
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": wide["name"]}
-    binding = {"apiVersion": rbac, "kind": "ClusterRoleBinding", "metadata": wide}
-    api.apply({**binding, "roleRef": reference, "subjects": [subject]})
+def grant(api: Api, namespace: str, rights: tuple[Right, ...] = (*NAMESPACED, *LEADING), *, home: str = "") -> None:
+    """Gives the operator's account exactly these rights in the namespace, and the cluster-wide ones.
+
+    `home`: where the account is, if not in that namespace; its rights are then those of all namespaces, as the chart's
+    are by default, and outlive the namespace.
+    """
+    home = home or namespace
+    api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}}, home)
+    wide = CLUSTER_WIDE if home == namespace else (*CLUSTER_WIDE, *rights)
+    _bind(api, "Role", ACCOUNT, rights, home, home)
+    _bind(api, "ClusterRole", f"operator-{namespace}", wide, home, "")
+
+
+def _bind(api: Api, kind: str, name: str, rights: tuple[Right, ...], account_in: str, namespace: str) -> None:
+    group = "rbac.authorization.k8s.io"
+    role: Object = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": name}}
+    api.apply({**role, "rules": [right.rule() for right in rights]}, namespace)
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": account_in}
+    reference = {"apiGroup": group, "kind": kind, "name": name}
+    api.apply({**role, "kind": f"{kind}Binding", "roleRef": reference, "subjects": [subject]}, namespace)
 
 
 class OperatorProcess(Program):
-    """`server`: another address of the API server, a proxy's. `environment`: see operator_under_test.py."""
+    """`server`: another address of the API server, a proxy's. `environment`: see operator_under_test.py. `home`: the
+    namespace of its account and its Lease, if it is another."""
 
     def __init__(
         self,
@@ -44,16 +49,17 @@ class OperatorProcess(Program):
         *,
         server: str = "",
         environment: dict[str, str] | None = None,
+        home: str = "",
     ) -> None:
         name = f"operator-{namespace}-{next(_numbers)}"
-        kubeconfig = control_plane.kubeconfig(name, token=api.token_of(namespace, ACCOUNT), server=server)
+        kubeconfig = control_plane.kubeconfig(name, token=api.token_of(home or namespace, ACCOUNT), server=server)
         self.health_port, self.metrics_port = free_port(), free_port()
         command = [
             sys.executable,
             str(Path(__file__).with_name("operator_under_test.py")),
             f"--kubeconfig={kubeconfig}",
             f"--namespace={namespace}",
-            f"--lease-namespace={namespace}",
+            f"--lease-namespace={home or namespace}",
             f"--identity={name}",
             f"--health-port={self.health_port}",
             f"--metrics-port={self.metrics_port}",

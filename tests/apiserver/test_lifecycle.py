@@ -6,6 +6,7 @@ import pytest
 from tests.apiserver.conftest import StartOperator
 from tests.apiserver.manifests import cluster as cluster_manifest
 from tests.apiserver.manifests import table as table_manifest
+from tests.apiserver.operators import grant
 from tests.apiserver.rest import Api
 from tests.apiserver.running import RunningCluster
 
@@ -133,8 +134,11 @@ def test_volumes_go_with_a_cluster_that_does_not_retain_them(
 def test_deleted_namespace_leaves_nothing_hanging(
     cluster: RunningCluster, start_operator: StartOperator, api: Api, namespace: str
 ) -> None:
-    """Also the Table with its finalizer, which somebody has to take off before everything is gone."""
-    start_operator()
+    """Also the Table with its finalizer, which the operator, who lives elsewhere, takes off."""
+    home = f"{namespace}-operator"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}})
+    grant(api, namespace, home=home)
+    start_operator(home=home)
     cluster.create()
     cluster.create_table()
     cluster.wait_table(seconds=180)

@@ -61,7 +61,7 @@ class DurableLog:
         self.state = state
         base = state.base
         if base.lsn > self.base.lsn or (base.lsn == self.base.lsn and base.hash != self.base.hash):
-            if self.hash_at(base.lsn) != base.hash:
+            if base.lsn > self.end or self.hash_at(base.lsn) != base.hash:
                 self.records = {lsn: r for lsn, r in self.records.items() if lsn > base.lsn}
                 self.end, self.end_hash = base.lsn, base.hash
             self.base = base

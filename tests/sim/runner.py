@@ -98,6 +98,8 @@ def run_batch(
     for result in results(range(first, first + count), processes or os.cpu_count() or 1):
         totals.add(result)
         totals.seconds = time.monotonic() - started
+        if result.failure:
+            print(f"\nseed {result.seed} failed: {result.failure}", file=sys.stderr, flush=True)
         if progress is not None:
             progress(totals, count)
     totals.failed.sort(key=lambda r: r.seed)
