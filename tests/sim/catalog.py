@@ -143,8 +143,10 @@ class Catalog:
         if group.replace_at < 0:
             group.replace_at = now + self.cluster.scenario.settings.lease
         elif group.replace_at <= now:
-            role = lost[0].role
-            self.retarget(group, [t for t in group.target if t is not lost[0]], role, lost[0].zone)
+            kept = [t for t in group.target if t is not lost[0]]
+            found = self.retarget(group, kept, lost[0].role, lost[0].zone)
+            if not found and not group.reported.is_voter(lost[0].replica):
+                self.retarget(group, kept, "")  # There is no machine for it, and it never counted.
 
     def _is_beyond_repair(self, group: Group, target: ReplicaTarget) -> bool:
         machine = self.cluster.by_node.get(target.node)

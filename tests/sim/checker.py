@@ -13,7 +13,7 @@ from keystead_core.ids import Boot, Epoch, Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import AppendEntry, LogEntry, RecoveredReplica, SnipEntry, StateEntry
 from keystead_core.log.record import Record
 from keystead_core.replication.effects import Apply, Effect, Persist, ReleaseLog, Seal, Send
-from keystead_core.replication.membership import Membership
+from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.messages import Appended, Support, SupportRequest
 from keystead_core.replication.replica import COPIED, MASTER, Replica
 from tests.sim.durable import DurableLog, recovered_end, steps_of
@@ -345,7 +345,9 @@ class Checker:
     def on_restored(self, process: Process, found: dict[PartitionId, RecoveredReplica]) -> None:
         """The core takes up the whole log that recovery gave it; or it abstains, where a copy was cut short."""
         for partition, replica in process.core.replicas.items():
-            member = replica.own_last_member
+            state = found[partition].state
+            named = decode_membership(state.base_membership) if state and state.base_membership else None
+            member = replica.own_last_member or (named.member(replica.id) if named else None)
             abstains = replica.unfit or (member is not None and not member.voter) or found[partition].damaged
             whole = replica.log.last_lsn >= recovered_end(found[partition])[0]
             demand(whole or bool(abstains), "a log is forgotten at a restart", (process.name, replica))

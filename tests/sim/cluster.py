@@ -124,8 +124,8 @@ class Cluster:
         process = machine.process
         if process is None:
             return
-        if self.scenario.live and self.catalog.is_short():
-            power = False  # A torn batch beside a lost volume may leave no quorum that can decide; see the page.
+        if self.scenario.live and (self.catalog.is_short() or not all(self.is_sound(m) for m in self.machines)):
+            power = False  # A torn batch beside a lost or damaged volume may leave no quorum that can decide.
         self.count("C")
         if self.trace.verbose:
             self.trace.line(self.timeline.now, self.timeline.current, 0, process.name, f"CRASH power={power}")
@@ -226,7 +226,7 @@ class Cluster:
             return False
         others = [m for m in self.machines if m is not machine]
         return (
-            all(self.is_sound(m) for m in others)
+            all(self.is_sound(m) and not (self.scenario.live and self.is_torn(m)) for m in others)
             and (not machine.volume.struck or self.is_sound(machine))
             and self.catalog.bears_loss_of(machine.volume.node_id)
         )
@@ -244,6 +244,12 @@ class Cluster:
             and not index.unknown
             and not any(tracked.damaged for tracked in index.partitions.values())
         )
+
+    @staticmethod
+    def is_torn(machine: Machine) -> bool:
+        """Does a replica here ask others for what a power loss may have left half written?"""
+        process = machine.process
+        return process is None or any(r.damage is not None for r in process.core.replicas.values())
 
     # -- what the checks ask --------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ def test_damage_taken_for_torn_loses_what_was_synced(monkeypatch: pytest.MonkeyP
     disk.flip_bit(SMALL.place_of(SMALL.first_block + 1) * BLOCK_BYTES + 2000)
     _, replicas = recover(disk.copy(), NODE, {})
     assert replicas[0].damaged
-    monkeypatch.setattr(recovery.Recovery, "is_damage", lambda self, found, newest, synced: False)
+    monkeypatch.setattr(recovery.Recovery, "is_damage", lambda self, found, synced: False)
     _, replicas = recover(disk.copy(), NODE, {})
     assert (lsns_of_one(replicas), replicas[0].damaged) == ([1, 2, 3], [])
 

@@ -24,9 +24,9 @@ EMPTY_LOG = LogPoint(0, 0, 0)
 class ReplicaState(msgspec.Struct, frozen=True, array_like=True):
     """All of a replica that survives beside its log and rows. Written whole; the last one written counts.
 
-    `eligible`: "" or why not ("planned", "damaged", "copied"). `base`: the point behind which this replica's log
-    starts (a physical copy, or the founding record's predecessor). `dropped`: a tombstone, kept for ever, so that a
-    node never re-creates a replica that it once held.
+    `ineligible`: "" or why it counts in no quorum ("planned", "damaged", "copied", "copying"). `base`: the point behind
+    which this replica's log starts (a physical copy, or the founding record's predecessor). `dropped`: a tombstone,
+    kept for ever, so that a node never re-creates a replica that it once held.
     """
 
     replica: ReplicaId
@@ -66,7 +66,7 @@ LogEntry = AppendEntry | SnipEntry | StateEntry
 class DamagedRecord(msgspec.Struct, frozen=True):
     """A record that the log's index names and whose bytes are gone. `hash` is what a peer's copy must have.
 
-    `doubtful`: it was in the last batch, which may never have been synced: lost with the power, not damaged later.
+    `doubtful`: it was in a batch that may never have been synced: lost with the power, not damaged later.
     """
 
     lsn: Lsn

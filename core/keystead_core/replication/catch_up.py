@@ -12,7 +12,16 @@ from keystead_core.replication.effects import DiscardCopy, InstallCopy, ReadCold
 from keystead_core.replication.events import ColdRead, CopyArrived, CopyFinished, CopyInstalled, Sealed
 from keystead_core.replication.membership import Member, decode_membership
 from keystead_core.replication.messages import Append, LogFetched
-from keystead_core.replication.replica import COPIED, FOLLOWER, NEVER, Progress, Replica
+from keystead_core.replication.replica import (
+    COPIED,
+    COPYING,
+    DAMAGED,
+    FOLLOWER,
+    NEVER,
+    PLANNED,
+    Progress,
+    Replica,
+)
 
 
 def begin(r: Replica, member: Member, progress: Progress) -> None:
@@ -84,10 +93,9 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
         return
     if r.role != FOLLOWER:
         r.step_down("a copy replaces the log")
-    was_voter = r.own_member is not None and r.own_member.voter
     membership = decode_membership(event.membership)
-    if was_voter:
-        r.ineligible = r.ineligible or COPIED
+    if r.own_member is not None and r.own_member.voter and r.ineligible != DAMAGED:
+        r.ineligible = COPYING if covers_all_acked(r, event.base) else COPIED
     if r.log.last_lsn > r.log.base.lsn:
         r.node.snip_all(r, max(r.log.base.lsn, 0) + 1)
     r.log.restart_at(event.base, membership)
@@ -101,6 +109,17 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
     r.node.emit_after_sync(InstallCopy(r.partition, event.token, event.base))
 
 
+def covers_all_acked(r: Replica, base: LogPoint) -> bool:
+    """Does nothing get lost where a copy up to `base` takes the place of this log?
+
+    What a master of the present epoch, or a later one, has committed includes all that earlier ones had, and no ack of
+    ours names anything above our last record. So nobody is asked to wait for a later commit, which might never come:
+    a group that has lost one member needs the one that was only slow.
+    """
+    intact = r.damage is None and r.ineligible in ("", PLANNED, COPYING)
+    return intact and 0 < r.log.last_lsn <= base.lsn
+
+
 def copy_is_wanted(r: Replica, event: CopyArrived) -> bool:
     return not r.staged and event.epoch >= r.promised and event.base.lsn > max(r.commit_lsn, r.log.base.lsn)
 
@@ -111,13 +130,26 @@ def on_copy_installed(r: Replica, event: CopyInstalled) -> None:
     r.staged = 0
     r.applied_lsn = r.log.base.lsn
     r.apply_committed()
+    count_again_if_copied(r)
+
+
+def count_again_if_copied(r: Replica) -> None:
+    """Where a copy that covers all it had acked is installed, also by an earlier start, nothing is missing here."""
+    if r.ineligible != COPYING or r.staged:
+        return
+    r.count_again()
+    r.node.leases.recheck(r)
+    r.node.after_sync(r)
+    if r.node.maintaining:
+        r.leaving_at = r.node.now  # It was on its way out before the copy came.
+        r.wake(r.leaving_at)
 
 
 def on_rows_lost(r: Replica) -> None:
     """Nothing is left here but promises: ineligible, and in want of a copy."""
     r.step_down("its rows are damaged")
-    if r.own_member is not None and r.own_member.voter:
-        r.ineligible = r.ineligible or COPIED
+    if r.own_member is not None and r.own_member.voter and r.ineligible != DAMAGED:
+        r.ineligible = COPIED
     r.node.snip_all(r, r.log.base.lsn + 1)
     r.log.restart_at(EMPTY_LOG, None)
     r.sealed, r.sealed_membership = EMPTY_LOG, None
@@ -147,8 +179,12 @@ def seal_if_due(r: Replica, wanted: bool = False) -> None:
 def keep_lsn(r: Replica) -> Lsn:
     """From where on the cold log is still needed behind copies that are under way, or have just been installed.
 
-    Else a copy that takes longer than the cold log's budget lasts would end behind it, and begin again for ever.
+    Else a copy that takes longer than the cold log's budget lasts would end behind it, and begin again for ever. A
+    log-only member can be sent no copy at all: while there is one, which is until a full replica is ready, nobody lets
+    go of what it may lack.
     """
+    if r.membership is not None and any(m.log_only for m in r.membership.members):
+        return 1
     ship = r.mastership
     if ship is None:
         return 0

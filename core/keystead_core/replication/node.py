@@ -104,6 +104,7 @@ class Node:
                 self.emit(DropRows(partition))  # The last process may have stopped before it could.
         for r in self.replicas.values():
             r.apply_committed()
+            catch_up.count_again_if_copied(r)
             repair.ask(r)
             suspicion.suspect(r, max(0, self.silent_until - now))
         return self._finish()

@@ -28,6 +28,9 @@ MASTER = "master"
 PLANNED = "planned"
 DAMAGED = "damaged"
 COPIED = "copied"
+"""Its log was replaced, or lost with its rows: what it had acked may be missing."""
+COPYING = "copying"
+"""A copy that covers all it ever acked takes the place of its log: it counts again once that is installed."""
 
 
 class Progress:
@@ -115,7 +118,7 @@ class Candidacy:
 class Damage:
     """Records that this volume once had and no longer can read, and who is known not to have them either.
 
-    `doubtful`: all of them are from the last batch, of which nobody knows whether it ever was synced.
+    `doubtful`: all of them are from batches of which nobody knows whether they ever were synced.
     """
 
     __slots__ = ("ask_at", "doubtful", "lacking", "missing", "since_epoch", "unknown")

@@ -9,7 +9,7 @@ from keystead_core.ids import Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
 from keystead_core.log.record import Kind, Record
 from keystead_core.replication.membership import Membership, decode_membership
-from keystead_core.replication.replica import Damage, Replica
+from keystead_core.replication.replica import COPIED, COPYING, Damage, Replica
 from keystead_core.replication.replica_log import ReplicaLog
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     state = found.state
     base = max(state.base, found.cold_end, key=lambda p: p.lsn)
     membership = _membership_as_of(base, found)
+    ineligible = state.ineligible
     if _rows_are_missing(found, base, membership):
         base, membership = EMPTY_LOG, None  # A copy was cut short: nothing here but promises, until the next copy.
+        ineligible = COPIED if ineligible == COPYING else ineligible
     log = ReplicaLog(base, membership)
     replica = Replica(node, found.partition, state.replica, log)
     contiguous, ahead = _split_at_gap((r for r in found.records if r.lsn > base.lsn), base.lsn, base.hash)
@@ -36,7 +38,7 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
         state.promised_boot,
     )
     replica.epoch_seen = max(state.promised, log.last_epoch)
-    replica.ineligible = state.ineligible
+    replica.ineligible = ineligible
     missing = {d.lsn: d.hash for d in found.damaged if d.lsn > log.last_lsn}
     if missing or found.damaged_unknown:
         doubtful = all(d.doubtful for d in found.damaged if d.lsn in missing)

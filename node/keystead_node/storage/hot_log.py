@@ -1,9 +1,9 @@
 """The hot log of a node: one append-only ring of blocks for all its replicas.
 
-Contract: `append(entries)` encodes one batch and returns the writes, as (offset, bytes), that carry it: its blocks and
-the copy of its index. The caller issues all of them, then syncs the disk once, then calls `synced(last_batch)`. A
-write may not be repeated after a failed sync; the process stops. Append the next batch only when the one before is
-synced: one that was not, and whose successor survives a crash, is taken for damaged, not for torn.
+Contract: `append(entries)` encodes a batch (or a few, where one would be too large) and returns the writes, as (offset,
+bytes), that carry it: its blocks and the copy of its index. The caller issues all of them, then syncs the disk once,
+then calls `synced(last_batch)`. A write may not be repeated after a failed sync; the process stops. Append again only
+when what was appended before is synced: each block names what is, and recovery takes the rest for torn.
 
 A segment is reused once nothing in it is needed: when less than two reserves are free, each append also moves a share
 of what is still alive in the oldest segment (records that are not sealed, latest states, tombstones, commit bounds,
@@ -40,11 +40,11 @@ Write = tuple[int, bytes]
 class Report(msgspec.Struct):
     """What a recovery saw, as batch numbers. `unknown`: content lost; `dropped_tails`: first LSN that did not chain.
 
-    `doubtful`: the last batch, damaged, and not named as synced by any block (0: none).
+    `doubtful`: those that are damaged, and not named as synced by any block.
     """
 
     batches: int = 0
-    doubtful: int = 0
+    doubtful: list[int] = []
     torn: list[int] = []
     damaged: list[int] = []
     unknown: list[int] = []

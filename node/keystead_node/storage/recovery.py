@@ -3,9 +3,10 @@
 1. Scan. Every block of the file is checked; a block below the highest `oldest` that any good block names is stale.
 2. The chain. From the newest batch downwards each batch names the one before it (`prev_batch`). A batch that is passed
    over was declared torn by an earlier recovery and is void.
-3. Torn or damaged. A batch of which a block is bad, stale or missing is DAMAGED if its index copy exists, if a later
-   batch exists or if a block names it as synced; else it is torn, was never acknowledged, and is dropped. Where
-   the index copy is all that speaks for the last batch, its records are `doubtful`: nobody can tell which it was.
+3. Torn or damaged. A batch of which a block is bad, stale or missing is DAMAGED if its index copy exists or if a block
+   names it as synced; else it is torn, was never acknowledged, and is dropped. That a later batch exists proves
+   nothing: batches that were made together share one sync. Where the index copy is all that speaks for a batch, its
+   records are `doubtful`: nobody can tell which it was.
 4. Replay, in the order of the items' origins. A snip kills what was written before it; a later write of an LSN
    replaces an earlier one. What another replica of the partition wrote, before the present one was here, is dead.
 5. Per partition, from the base or the cold log's end upwards: what does not chain by hash is dropped, and snipped by
@@ -186,23 +187,24 @@ class Recovery:
             self.report.unknown.append(scan.last_named)
         while numbers:
             found = scan.batches[numbers.pop()]
-            if found.is_whole or self.is_damage(found, newest, scan.synced):
+            if found.is_whole or self.is_damage(found, scan.synced):
                 chained.append(found)
-                if not found.is_whole and found.number == newest and found.number > scan.synced:
-                    self.report.doubtful = newest
+                if not found.is_whole and found.number > scan.synced:
+                    self.report.doubtful.append(found.number)
             if not found.is_whole:
                 (self.report.damaged if chained and chained[-1] is found else self.report.torn).append(found.number)
             while numbers and numbers[-1] > found.prev:
                 numbers.pop()
-            if found.start > scan.oldest and (not numbers or numbers[-1] < found.prev):
+            is_missing = found.start > scan.oldest and (not numbers or numbers[-1] < found.prev)
+            if is_missing and found.prev <= scan.synced:
                 self.report.unknown.append(found.prev)
         chained.reverse()
         self.report.batches = len(chained)
         return chained
 
-    def is_damage(self, found: FoundBatch, newest: int, synced: int) -> bool:
+    def is_damage(self, found: FoundBatch, synced: int) -> bool:
         """Whether a batch that is not whole was there once: else its write was never finished, nor acknowledged."""
-        return found.has_copy or found.number < newest or found.number <= synced
+        return found.has_copy or found.number <= synced
 
     def read_items(self, scan: Scan, chained: list[FoundBatch]) -> list[tuple[Order, int, Item, list[Record | None]]]:
         """(order, start of the batch that holds it, item, records of a run) of all batches, in the order of origin."""
@@ -374,7 +376,7 @@ def _replica_of(
     is_begin_known = cold_ends is not None or begin.lsn > 0
     chained = chain_records(replay.held.get(partition, {}), begin if is_begin_known else None, is_unknown)
     chained.damaged = [
-        DamagedRecord(d.lsn, d.hash, replay.held[partition][d.lsn].order >> ORDER_BITS == report.doubtful)
+        DamagedRecord(d.lsn, d.hash, replay.held[partition][d.lsn].order >> ORDER_BITS in report.doubtful)
         for d in chained.damaged
     ]
     replay.index.release(partition, begin.lsn)

@@ -27,7 +27,7 @@ plant("misdirected-block-accepted", "a block counts only in its place, of its no
 plant("stale-segment-accepted", "what stands below the oldest needed block is stale", (BlockRules, "is_current", _yes))
 plant(
     "damage-taken-for-torn",
-    "a bad block whose index copy or any later batch exists is damage (schedule 14)",
+    "a bad block whose index copy exists, or whose batch is named as synced, is damage (schedule 14)",
     (recovery.Recovery, "is_damage", _no),
 )
 
