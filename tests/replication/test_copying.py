@@ -1,11 +1,16 @@
 """A master and a member that its logs no longer reach."""
 
-from keystead_core.ids import ReplicaId
-from keystead_core.log.entries import EMPTY_LOG
+import pytest
+
+from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.ids import NodeId, ReplicaId
+from keystead_core.log.entries import EMPTY_LOG, LogPoint
+from keystead_core.log.record import Record
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
-from tests.replication.rig import BOOT, GROUP, TARGETS, Rig, elected, sent
+from keystead_core.replication.membership import encode_membership
+from tests.replication.rig import BOOT, FOUNDING, GROUP, TARGETS, Rig, chain, elected, founding_record, point, sent
 
 
 def test_member_is_copied_when_the_cold_log_does_not_reach_it_and_asked_anew_behind_the_copy() -> None:
@@ -38,6 +43,39 @@ def test_the_cold_log_stays_behind_a_copy_until_its_receiver_is_in_step() -> Non
     assert kept(rig) == 2
     rig.hear(third, msg.Appended(GROUP, ReplicaId(3), BOOT, rig.replica.epoch, 2, True, 0))
     assert kept(rig) == 0
+
+
+def test_the_cold_log_stays_whole_while_a_member_cannot_be_copied() -> None:
+    """A log-only voter is brought level by log records alone."""
+    rig = elected()
+    rig.step(ev.SetTarget(GROUP, [*TARGETS, ReplicaTarget(ReplicaId(4), NodeId("d"), "zone-a", "log-only")], 0, 1))
+    assert rig.replica.membership is not None and len(rig.replica.membership.members) == 4
+    rig.sync()
+    assert kept(rig) == 1
+
+
+def follower_of_b(records: list[Record]) -> Rig:
+    """Node `a` holds the records and follows the master of epoch 5, which is `b`."""
+    rig = Rig(records, promised=1)
+    rig.append(2, 5, chain(records[-1], 5)[0])
+    rig.sync()
+    return rig
+
+
+@pytest.mark.parametrize(("base_lsn", "counts"), [(9, True), (2, False)])
+def test_a_slow_voter_counts_again_with_its_copy_if_that_reaches_as_far_as_its_own_log(
+    base_lsn: int, counts: bool
+) -> None:
+    """Where one member is lost, the group needs the one that was only slow; but not one that forgot what it acked."""
+    records = [founding_record(), *chain(founding_record(), 1, 1)]
+    rig = follower_of_b(records)
+    base = LogPoint(5, base_lsn, 77) if base_lsn > 3 else point(records[1])
+    rig.step(ev.CopyArrived(GROUP, 1, 5, base, encode_membership(FOUNDING)))
+    assert rig.replica.unfit
+    rig.sync()
+    rig.step(ev.CopyInstalled(GROUP, 1))
+    rig.sync()
+    assert (rig.replica.unfit == "") == counts
 
 
 def kept(rig: Rig) -> int:

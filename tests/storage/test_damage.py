@@ -228,3 +228,17 @@ def test_a_lost_rewrite_of_a_reused_block_is_damage_and_not_the_old_content() ->
     disk.visible[:] = disk.durable
     _, replicas = recover(disk, NODE, {P3: filler})
     assert replicas[2].damaged == [DamagedRecord(last.lsn, last.hash, doubtful=True)]
+
+
+def test_batches_of_one_sync_are_torn_together() -> None:
+    """A later batch that reached the disk does not prove that the one before, of the same sync, ever did."""
+    disk, log, _ = small_log()
+    before = log.last_batch
+    long = chain_of(3, 40, body_bytes=2000)
+    disk.write_all(log.append([AppendEntry(P3, record.lsn, [record]) for record in long]))
+    assert log.last_batch > before + 1
+    kept_from = sum(len(data) // 512 for _, data in disk.pending[:-2])  # The last batch's blocks and its index copy.
+    after = disk.crash(lambda number: number >= kept_from)
+    recovered, replicas = recover(after, NODE)
+    assert recovered.report.unknown == [] and recovered.report.damaged == []
+    assert not any(replica.damaged_unknown for replica in replicas)
