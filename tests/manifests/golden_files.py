@@ -22,7 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "full": {
         "image": "registry.example/keystead:1",
         "zones": {"topologyKey": "example.com/rack", "names": ["r1", "r2"]},
-        "storage": {"size": "100Gi", "className": "fast"},
+        "storage": {"size": "100Gi", "className": "fast", "accessMode": "ReadWriteOncePod"},
         "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "2Gi"}},
         "failover": {"leaseSeconds": 0.5, "lock": "required", "reads": "quorum"},
         "tls": {"issuerSecretRef": {"name": "given"}},

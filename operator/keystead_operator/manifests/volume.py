@@ -15,13 +15,13 @@ def claim_name(place: str, attempt: int = 1) -> str:
     return f"data-{place}" if attempt == 1 else f"data-{place}-{attempt}"
 
 
-def claim(frame: Frame, place: str, zone: str, name: str, access_mode: str = "ReadWriteOnce") -> Manifest:
+def claim(frame: Frame, place: str, zone: str, name: str) -> Manifest:
     """The claim. Retained volumes have no owner: they outlive the StorageCluster, and one of its name takes them up."""
     head = metadata(frame, name, owned=not frame.retained, more_labels={LABEL_NODE: place, LABEL_ZONE: zone})
     head["annotations"] = {ANNOTATION_CLUSTER_ID: frame.cluster_id}
     storage = frame.spec["storage"]
     spec: Manifest = {
-        "accessModes": [access_mode],
+        "accessModes": [storage["accessMode"]],
         "resources": {"requests": {"storage": storage["size"]}},
     }
     if "className" in storage:

@@ -58,6 +58,15 @@ def _storage() -> Schema:
                 text("StorageClass; the default one if absent.", minLength=1),
                 rule("self == oldSelf", "the storage class is immutable"),
             ),
+            "accessMode": with_rules(
+                choice(
+                    "ReadWriteOncePod, which not every class can: Kubernetes itself keeps a second pod away.",
+                    "ReadWriteOnce",
+                    "ReadWriteOncePod",
+                    default="ReadWriteOnce",
+                ),
+                rule("self == oldSelf", "the access mode is immutable"),
+            ),
         },
     )
 
