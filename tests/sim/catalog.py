@@ -109,7 +109,8 @@ class Catalog:
             self._host(group, process, wanted)
             return
         members = [m.replica for m in group.reported.members]
-        if replica.id not in members and (wanted is None or wanted.replica != replica.id):
+        is_news = group.reported.version > (replica.membership.version if replica.membership else 0)
+        if is_news and replica.id not in members and (wanted is None or wanted.replica != replica.id):
             process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
         elif process.targets.get(partition) != group.said and (group.was_changed or self.random.random() < 0.3):
             process.targets[partition] = group.said
