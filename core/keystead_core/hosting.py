@@ -1,7 +1,8 @@
 """Which replicas a node hosts, as the cluster map and its own replicas say. Pure; run on every change of the map.
 
 The map only proposes: a replica is created where the map names it as founder, member or target, and dropped only when
-the group's own committed membership, newer than what the replica has seen, excludes its id (or the table is gone).
+the group's own committed membership, newer than the last that the replica belongs to, excludes its id (or the table is
+gone).
 """
 
 from collections.abc import Mapping
@@ -9,16 +10,21 @@ from collections.abc import Mapping
 import msgspec
 
 from keystead_core.cluster_map import ClusterMap, PartitionEntry
-from keystead_core.ids import MILLISECOND, NodeId, PartitionId, ReplicaId
+from keystead_core.ids import MILLISECOND, Epoch, NodeId, PartitionId, ReplicaId
 from keystead_core.replication.events import DropReplica, HostReplica, SetTarget
 from keystead_core.replication.membership import Membership, founding_membership
 
 
 class Hosted(msgspec.Struct, frozen=True):
-    """A replica that is here. `version`: of its latest membership; 0 where it knows none."""
+    """A replica that is here. `version` and `epoch` name the last membership it knows that it belongs to; 0: none."""
 
     replica: ReplicaId
     version: int
+    epoch: Epoch
+
+    def is_out(self, version: int, epoch: Epoch) -> bool:
+        """Has a membership that was committed without this replica come after, or in the place of, its own?"""
+        return version > self.version or (version == self.version and epoch not in (0, self.epoch))
 
 
 def plan_hosting(
@@ -29,7 +35,8 @@ def plan_hosting(
     named = [t for t in [*entry.target, *entry.members, *entry.founders] if t.node == node]
     current = {t.replica for t in [*entry.target, *entry.members]}
     wanted = max((t.replica for t in named if t.replica in current), default=None)
-    if hosted is not None and hosted.replica not in current and entry.membership_version > hosted.version:
+    is_out = hosted is not None and hosted.is_out(entry.membership_version, entry.membership_epoch)
+    if hosted is not None and is_out and hosted.replica not in current:
         events.append(DropReplica(entry.id, hosted.replica))
         hosted = None
     if hosted is None and wanted is not None:

@@ -210,7 +210,8 @@ class MapKeeper:
         r = self._shell.core.replicas.get(partition)
         if r is None:
             return None
-        return Hosted(r.id, r.membership.version if r.membership else 0)
+        last = r.own_last_membership
+        return Hosted(r.id, last.version, last.epoch) if last else Hosted(r.id, 0, 0)
 
     def _dial(self) -> None:
         """Connects to every node of the map, or before there is one to whom we know of."""

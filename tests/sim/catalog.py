@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.hosting import Hosted
 from keystead_core.ids import Epoch, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Member, Membership, founding_membership
@@ -109,8 +110,10 @@ class Catalog:
             self._host(group, process, wanted)
             return
         members = [m.replica for m in group.reported.members]
-        is_news = group.reported.version > (replica.membership.version if replica.membership else 0)
-        if is_news and replica.id not in members and (wanted is None or wanted.replica != replica.id):
+        last = replica.own_last_membership
+        hosted = Hosted(replica.id, last.version if last else 0, last.epoch if last else 0)
+        is_out = hosted.is_out(group.reported.version, group.reported.epoch)
+        if is_out and replica.id not in members and (wanted is None or wanted.replica != replica.id):
             process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
         elif process.targets.get(partition) != group.said and (group.was_changed or self.random.random() < 0.3):
             process.targets[partition] = group.said

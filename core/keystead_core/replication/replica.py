@@ -203,8 +203,13 @@ class Replica:
     @property
     def own_last_member(self) -> Member | None:
         """What the last membership that names this replica says: also after its removal, committed or not."""
-        named = (membership.member(self.id) for _, membership in reversed(self.log.memberships))
-        return next((member for member in named if member is not None), None)
+        membership = self.own_last_membership
+        return membership.member(self.id) if membership else None
+
+    @property
+    def own_last_membership(self) -> Membership | None:
+        """The last membership in the log that names this replica."""
+        return next((m for _, m in reversed(self.log.memberships) if m.member(self.id) is not None), None)
 
     @property
     def is_log_only(self) -> bool:

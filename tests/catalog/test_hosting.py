@@ -1,0 +1,47 @@
+"""Which replicas a node drops: only what a committed membership, newer than the replica's own, leaves out."""
+
+import pytest
+
+from keystead_core.cluster_map import PartitionEntry, ReplicaTarget
+from keystead_core.hosting import Hosted, plan_hosting
+from keystead_core.ids import NodeId, PartitionId, ReplicaId
+from keystead_core.replication.events import DropReplica
+
+HERE = NodeId("a")
+OTHERS = [ReplicaTarget(ReplicaId(n), NodeId(f"n{n}"), f"z{n}", "voter") for n in (1, 2, 3)]
+
+
+def entry(version: int, epoch: int) -> PartitionEntry:
+    """A group that lives elsewhere, by its last committed membership."""
+    return PartitionEntry(
+        id=PartitionId(5),
+        table="orders",
+        low=b"",
+        high=None,
+        generation=1,
+        founders=OTHERS,
+        target=OTHERS,
+        members=OTHERS,
+        write_quorum=2,
+        durable_zones=2,
+        membership_version=version,
+        membership_epoch=epoch,
+    )
+
+
+@pytest.mark.parametrize(
+    ("committed", "own", "dropped"),
+    [
+        ((7, 3), (6, 2), True),  # It was removed by version 7; its own log may hold that record, or not.
+        ((6, 3), (6, 3), False),  # The map is older than the log: this very membership names it.
+        ((6, 3), (7, 4), False),  # It was added just now, and the catalog has not heard of it.
+        ((6, 4), (6, 3), True),  # It was added by a record that never was committed; another took its place.
+        ((6, 0), (6, 3), False),  # Told by a program that named no epochs.
+        ((6, 3), (0, 0), True),  # It never belonged to the group.
+    ],
+)
+def test_a_replica_goes_once_a_later_membership_is_committed_without_it(
+    committed: tuple[int, int], own: tuple[int, int], dropped: bool
+) -> None:
+    events = plan_hosting(entry(*committed), HERE, Hosted(ReplicaId(9), *own))
+    assert (DropReplica(PartitionId(5), ReplicaId(9)) in events) == dropped
