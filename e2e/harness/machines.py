@@ -94,7 +94,7 @@ def wait_until_ready(kube: Kube, seconds: float = 120.0) -> float:
     def probe() -> bool:
         try:
             nodes = kube.list("Node")
-        except NoAnswer as problem:
+        except (NoAnswer, Refused) as problem:  # An API server that has just started does not know who may do what.
             raise NotYet(str(problem)) from problem
         waiting = [node["metadata"]["name"] for node in nodes if not ready(node)]
         if waiting or len(nodes) < len(names()):
