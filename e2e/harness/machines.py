@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 
 from e2e.harness.commands import CommandFailed, docker
-from e2e.harness.kube import Kube, NoAnswer, Object
+from e2e.harness.kube import Kube, NoAnswer, Object, Refused
 from e2e.harness.waiting import NotYet, wait_for
 
 CLUSTER = "keystead-e2e"
