@@ -46,14 +46,18 @@ class Client:
         self.hints: dict[PartitionId, NodeId] = {}
         self.pause = cluster.scenario.settings.lease // self.random.choice((2, 8, 20, 50))
         self.writes = self.random.choice((0.0, 0.5, 0.5, 1.0))
+        self.streams = cluster.scenario.burst if self.writes else 1
 
     def begin(self) -> None:
-        for _ in range(self.cluster.scenario.burst if self.writes else 1):
+        for _ in range(self.streams):
             self.cluster.timeline.after(self.random.randrange(self.pause), self._next)
 
     def _next(self) -> None:
         cluster = self.cluster
         if cluster.clients_stopped:
+            return
+        if cluster.is_healed and self.streams > 1:
+            self.streams -= 1  # Progress is demanded under a load that a member which lags behind can catch up with.
             return
         scenario = cluster.scenario
         partition = PartitionId(1 + self.random.randrange(scenario.partitions))
@@ -126,7 +130,10 @@ class Client:
         self._pause()
 
     def _pause(self) -> None:
-        self.cluster.timeline.after(self.random.randrange(2 * self.pause), self._next)
+        pause = 2 * self.pause
+        if self.cluster.is_healed and self.cluster.scenario.burst > 1:
+            pause = max(pause, self.cluster.scenario.settings.lease // 4)
+        self.cluster.timeline.after(self.random.randrange(pause), self._next)
 
     def _note(self, request: Request, outcome: str, value: Any) -> None:
         cluster = self.cluster

@@ -61,6 +61,7 @@ class Cluster:
         self.outcomes: Counter[str] = Counter()
         self.history: list[Operation] = []
         self.clients_stopped = False
+        self.is_healed = False
         self.lost_nodes: set[NodeId] = set()
         self.clones: list[Process] = []
         self.count = self._count
@@ -296,6 +297,7 @@ class Cluster:
     def heal(self) -> None:
         """All faults end: everything runs and is connected, but for a machine at times that nobody needs."""
         self.network.heal()
+        self.is_healed = True
         self.locks.away = False
         if self.scenario.live and self.random.random() < 0.5:
             self._leave_one_down()
