@@ -2,7 +2,7 @@
 
     plan_moves(partitions, sites, onto, ledger, rule, moves_max) -> [Move]
 
-Every move takes a replica from a node above its level to one of `onto` below it, so that no replica moves twice and
+Every move takes a replica from a fuller node to one of `onto` below its level, so that no replica moves twice and
 nothing moves between old nodes: there are as many moves as the new nodes come to hold replicas. Levels come from a
 rehearsal with counts alone: the emptiest new node takes from the fullest old one (of its own zone, where groups span
 all zones) until they differ by less than two. A move never brings two replicas of a group under one fate and never lets
@@ -57,6 +57,14 @@ def plan_moves(
                 if moves_max and len(work.moves) >= moves_max:
                     return work.moves[:moves_max]
                 work.take(source, to, goals, strict)
+    for to in receivers:
+        # What the fullest may give away keeps some receivers short: then from any that holds two more.
+        for source in sorted(donors, key=lambda node: (-work.ledger.load(node), node)):
+            floor = work.ledger.load(to) + 1
+            if work.ledger.load(to) >= goals[to] or work.ledger.load(source) <= floor:
+                break
+            if not by_zone or site_of[source].zone == site_of[to].zone:
+                work.take(source, to, {**goals, source: floor}, strict=False)
     return work.moves[: moves_max or None]
 
 
