@@ -1,4 +1,4 @@
-"""What holds for every test: properties are not timed, because machines differ, and look at the same examples each time.
+"""What holds for every test: properties are not timed, because machines differ, and their examples are always the same.
 
 `HYPOTHESIS_PROFILE=search` looks at others each time, which is how to look for what the fixed ones miss.
 """
