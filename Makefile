@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= keystead/keystead:$(VERSION)
 BASE ?= python:3.11-slim
 
-.PHONY: help setup up down test test-apiserver lint sim sim-coverage sim-nightly explore soak bench bench-operator image e2e clean
+.PHONY: help ci setup up down test test-apiserver lint sim sim-coverage sim-nightly explore soak bench bench-operator image e2e clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
@@ -64,6 +64,9 @@ soak: setup ## faults against real processes for MINUTES=30
 
 bench: setup ## measure against etcd, dynalite and DynamoDB Local; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+ci: test test-apiserver ## all that has to pass before a release: the two tiers, and the smoke scenarios on a real cluster
+	@$(MAKE) --no-print-directory e2e SUBSET=smoke
 
 e2e: setup ## scenarios on a real cluster (kind); SUBSET=smoke, KEEP=1, TESTS=e2e/scenarios/...
 	@$(BIN)/python -m e2e $(if $(SUBSET),--subset $(SUBSET)) $(if $(KEEP),--keep) $(TESTS)
