@@ -194,10 +194,12 @@ class Cluster:
         self.timeline.after(self.scenario.settings.lease // 3, self._refuse_by_catalog, machine, process)
 
     def _refuse_by_catalog(self, machine: Machine, process: Process) -> None:
-        """The catalog has seen the later start and says so within a lease."""
-        if machine.process is process and process.alive:
+        """The catalog has seen the later start and says so within a lease, to whatever process runs on the volume."""
+        if machine.volume is not process.volume:
+            return
+        if machine.process is not None:
             self.renounce(machine)
-        elif machine.volume is process.volume:
+        else:
             self._forget(machine)
 
     def attach_twice(self, machine: Machine, lasts: Micros) -> None:
