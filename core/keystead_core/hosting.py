@@ -13,6 +13,7 @@ from keystead_core.cluster_map import ClusterMap, PartitionEntry
 from keystead_core.ids import MILLISECOND, Epoch, NodeId, PartitionId, ReplicaId
 from keystead_core.replication.events import DropReplica, HostReplica, SetTarget
 from keystead_core.replication.membership import Membership, founding_membership
+from keystead_core.replication.replica import Replica
 
 
 class Hosted(msgspec.Struct, frozen=True):
@@ -21,6 +22,11 @@ class Hosted(msgspec.Struct, frozen=True):
     replica: ReplicaId
     version: int
     epoch: Epoch
+
+    @classmethod
+    def of(cls, r: Replica) -> "Hosted":
+        last = r.own_last_membership
+        return cls(r.id, last.version, last.epoch) if last else cls(r.id, 0, 0)
 
     def is_out(self, version: int, epoch: Epoch) -> bool:
         """Has a membership that was committed without this replica come after, or in the place of, its own?"""

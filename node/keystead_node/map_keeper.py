@@ -208,10 +208,7 @@ class MapKeeper:
 
     def _hosted(self, partition: PartitionId) -> Hosted | None:
         r = self._shell.core.replicas.get(partition)
-        if r is None:
-            return None
-        last = r.own_last_membership
-        return Hosted(r.id, last.version, last.epoch) if last else Hosted(r.id, 0, 0)
+        return Hosted.of(r) if r is not None else None
 
     def _dial(self) -> None:
         """Connects to every node of the map, or before there is one to whom we know of."""

@@ -110,9 +110,7 @@ class Catalog:
             self._host(group, process, wanted)
             return
         members = [m.replica for m in group.reported.members]
-        last = replica.own_last_membership
-        hosted = Hosted(replica.id, last.version if last else 0, last.epoch if last else 0)
-        is_out = hosted.is_out(group.reported.version, group.reported.epoch)
+        is_out = Hosted.of(replica).is_out(group.reported.version, group.reported.epoch)
         if is_out and replica.id not in members and (wanted is None or wanted.replica != replica.id):
             process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
         elif process.targets.get(partition) != group.said and (group.was_changed or self.random.random() < 0.3):
