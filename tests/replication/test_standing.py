@@ -2,10 +2,12 @@
 
 import msgspec
 
-from keystead_core.ids import ReplicaId
+from keystead_core.ids import MILLISECOND, ReplicaId
+from keystead_core.log.entries import EMPTY_LOG
 from keystead_core.log.record import Kind, make_record
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
+from keystead_core.replication import suspicion
 from keystead_core.replication.membership import encode_membership
 from tests.replication.rig import BOOT, FOUNDING, GROUP, B, C, Rig, chain, founding_record, point, sent
 
@@ -34,3 +36,24 @@ def test_candidate_that_is_no_voter_by_the_newer_log_that_it_fetched_does_not_le
     rig.sync()
     assert rig.replica.role == "follower"
     assert rig.replica.why == "not a full voter by the log that was fetched"
+
+
+def test_candidate_that_is_too_far_behind_leaves_the_next_turn_to_its_supporters() -> None:
+    """Found by the simulator (119224): it stood again before anybody else, was as far behind as before, and so on."""
+    rig = Rig([founding_record()])
+    rig.now += 200_000
+    rig.step(ev.Tick())
+    rig.hear(B, msg.ProbeReply(GROUP, ReplicaId(2), BOOT, 0, 1, 1, 9, True, ""))
+    rig.now += 100_000
+    rig.step(ev.Tick())
+    rig.sync()
+    epoch = rig.replica.promised
+    rig.hear(C, msg.Support(GROUP, ReplicaId(3), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
+    rig.hear(B, msg.Support(GROUP, ReplicaId(2), BOOT, epoch, ReplicaId(1), BOOT, 1, 9, 1))
+    rig.hear(B, msg.LogFetched(GROUP, ReplicaId(2), BOOT, epoch, EMPTY_LOG, b"", 9))
+    assert rig.replica.why == "too far behind replica 2"
+    supporters_turn = suspicion.patience(rig.replica, epoch) + 2 * suspicion.RANK_DELAY + 20 * MILLISECOND
+    rig.now += supporters_turn + MILLISECOND
+    assert not sent(rig.step(ev.Tick()), msg.Probe)
+    rig.now += supporters_turn
+    assert sent(rig.step(ev.Tick()), msg.Probe)

@@ -269,6 +269,8 @@ def on_log_fetched(r: Replica, m: LogFetched) -> None:
     point = r.log.point_at(m.prev.lsn)
     if not records or point is None or point.hash != m.prev.hash:
         give_up(r, f"too far behind replica {m.replica}")
+        # Whoever has the log, or can fetch it, goes first: a master of theirs sends us a copy.
+        suspicion.suspect(r, 2 * suspicion.patience(r, r.promised))
         return
     new = follower.integrate(r, records)
     if new:

@@ -320,6 +320,8 @@ def may_serve(r: Replica) -> bool:
 def on_timer(r: Replica, now: Micros) -> None:
     ship = r.mastership
     assert ship is not None
+    if ship.failing_at <= now and _waits_only_for_members_behind(r, ship):
+        ship.failing_at = now + r.node.settings.lease
     if ship.failing_at <= now:
         # Not one slow write: nothing of ours has committed for a whole lease.
         r.step_down("own records did not commit for a lease: " + ", ".join(silent_members(r)))
@@ -337,6 +339,25 @@ def on_timer(r: Replica, now: Micros) -> None:
     reconfiguration.proceed(r)
     if r.mastership is ship:
         _rearm(r, ship)
+
+
+def _waits_only_for_members_behind(r: Replica, ship: Mastership) -> bool:
+    """Would it commit if the members that are being brought level had acked? Whoever led instead would begin anew.
+
+    A copy may take many leases, and is of no use to a master of a later epoch.
+    """
+    acks = counted_acks(r)
+    for member in r.peers():
+        progress = ship.progress.get(member.replica)
+        if progress is not None and member.node not in r.node.down_peers and _is_brought_level(r, progress):
+            acks[member.replica] = r.log.last_lsn
+    return min(membership.durable_lsn(acks) for membership in commit_rules(r)) > r.commit_lsn
+
+
+def _is_brought_level(r: Replica, progress: Progress) -> bool:
+    """It is being sent a copy, or takes in one part of the log after another."""
+    heard = progress.heard_at >= r.node.now - r.node.settings.lease
+    return progress.copying or (heard and progress.eligible and not progress.level and progress.match_lsn > 0)
 
 
 def _tell_commit(r: Replica, ship: Mastership) -> None:
