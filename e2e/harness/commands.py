@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -9,7 +10,13 @@ CACHE = Path(
     os.environ.get("KEYSTEAD_E2E_CACHE")
     or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keystead-e2e"
 )
-ENVIRONMENT = {**os.environ, "PATH": f"{CACHE / 'bin'}:{os.environ['PATH']}", "KUBECONFIG": str(CACHE / "kubeconfig")}
+PROGRAMS = [CACHE / "bin", Path(sys.executable).parent]
+"""Where the cluster's tools are, and the project's own: kubectl finds its plugin there."""
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": ":".join([*map(str, PROGRAMS), os.environ["PATH"]]),
+    "KUBECONFIG": str(CACHE / "kubeconfig"),
+}
 SECONDS_MAX = 120.0
 
 

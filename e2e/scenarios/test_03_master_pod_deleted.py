@@ -30,4 +30,4 @@ def test_a_deleted_master_hands_over_and_comes_back(
         assert store.claim_of(master) == volume
         store.wait_healthy(90)
     figure(f"longest time without writes {', '.join(f'{gap:.2f}' for gap in gaps)} s")
-    assert min(gaps) < 1.0, "a grace period makes a second of no writes"
+    assert sorted(gaps)[1] < 1.0, "a grace period makes a second of no writes"

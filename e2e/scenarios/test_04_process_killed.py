@@ -27,4 +27,4 @@ def test_a_killed_master_is_followed_by_another(
         gaps.append(run.gap_seconds(start))
         store.wait_healthy(90)
     figure(f"longest time without writes {', '.join(f'{gap:.2f}' for gap in gaps)} s")
-    assert min(gaps) < 3.0
+    assert sorted(gaps)[1] < 3.0
