@@ -23,7 +23,7 @@ REGRESSIONS = {
     103387: "the same, with the master's cold log trimmed while it was a follower",
     104296: "two batches of one sync: the torn first was taken for damage that nothing repairs",
     105759: "a voter that was slow and got a copy never counted again, because one member was lost",
-    119224: "a voter that no log reached stood for election again and again, and the others gave up before it was copied",
+    119224: "a voter that no log reached stood again and again, and masters gave up before it was copied",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",
