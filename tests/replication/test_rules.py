@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import MILLISECOND, NodeId, PartitionId, ReplicaId
+from keystead_core.ids import MILLISECOND, Lsn, NodeId, PartitionId, ReplicaId
+from keystead_core.log.record import Kind
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
@@ -65,6 +66,23 @@ def test_a_membership_change_waits_for_the_one_before() -> None:
     rig.step(ev.SetTarget(GROUP, [*TARGETS, *more[::-1]], 0, 1))
     uncommitted = [lsn for lsn, _ in rig.replica.log.memberships if lsn > rig.replica.commit_lsn]
     assert len(uncommitted) == 1
+
+
+def test_what_comes_behind_a_change_commits_with_it_where_the_new_members_have_it() -> None:
+    """Found by the simulator (113879): where nobody else is left, no ack comes any more by which it could commit."""
+    rig = elected()
+    rig.step(ev.SetTarget(GROUP, TARGETS[:1], 0, 1))
+    rig.sync()
+    ack(rig, 3)
+    rig.step(ev.Propose(GROUP, [(1, Kind.DATA, b"x")]))
+    rig.sync()
+    assert rig.replica.log.memberships[-1][0] == 4 and (rig.replica.commit_lsn, rig.replica.log.last_lsn) == (3, 5)
+    ack(rig, 4)
+    assert rig.replica.commit_lsn == 5
+
+
+def ack(rig: Rig, lsn: Lsn) -> None:
+    rig.hear(TARGETS[1].node, msg.Appended(GROUP, ReplicaId(2), BOOT, rig.replica.epoch, lsn, True, 0))
 
 
 def test_a_read_by_quorum_waits_for_a_heartbeat_that_began_after_it() -> None:

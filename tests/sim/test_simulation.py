@@ -23,6 +23,7 @@ REGRESSIONS = {
     103387: "the same, with the master's cold log trimmed while it was a follower",
     104296: "two batches of one sync: the torn first was taken for damage that nothing repairs",
     105759: "a voter that was slow and got a copy never counted again, because one member was lost",
+    113879: "a write behind the removal of all others never committed: nobody was left to ack it",
     119224: "a voter that no log reached stood again and again, and masters gave up before it was copied",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",

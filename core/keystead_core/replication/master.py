@@ -11,7 +11,7 @@ from keystead_core.log.record import Kind, Record, make_record
 from keystead_core.replication import catch_up, handover, reconfiguration, suspicion
 from keystead_core.replication.effects import MastershipChanged, ProposalRefused, Proposed
 from keystead_core.replication.events import Propose
-from keystead_core.replication.membership import Membership, encode_membership
+from keystead_core.replication.membership import Member, Membership, encode_membership
 from keystead_core.replication.messages import Append, Appended, AppendMismatch, AppendRefused
 from keystead_core.replication.replica import MASTER, NEVER, Mastership, Progress, Replica
 
@@ -272,7 +272,8 @@ def advance(r: Replica) -> None:
     ship = r.mastership
     assert ship is not None
     acks = counted_acks(r)
-    lsn = min(membership.durable_lsn(acks) for membership in commit_rules(r))
+    rules = commit_rules(r)
+    lsn = min(membership.durable_lsn(acks) for membership in rules)
     if lsn <= r.commit_lsn or not may_commit(r, lsn):
         return
     r.advance_commit(lsn)
@@ -284,6 +285,8 @@ def advance(r: Replica) -> None:
     r.wake(ship.notice_at)
     handover.proceed(r)
     reconfiguration.on_commit(r)
+    if len(rules) > 1 and r.mastership is ship:
+        advance(r)  # The change has committed: what came behind it may need fewer acks now, of whom none is left to come.
 
 
 def commit_rules(r: Replica) -> list[Membership]:
@@ -346,16 +349,16 @@ def _waits_only_for_members_behind(r: Replica, ship: Mastership) -> bool:
 
     A copy may take many leases, and is of no use to a master of a later epoch.
     """
-    acks = counted_acks(r)
-    for member in r.peers():
-        progress = ship.progress.get(member.replica)
-        if progress is not None and member.node not in r.node.down_peers and _is_brought_level(r, progress):
-            acks[member.replica] = r.log.last_lsn
-    return min(membership.durable_lsn(acks) for membership in commit_rules(r)) > r.commit_lsn
+    behind = {member.replica: r.log.last_lsn for member in r.peers() if _is_brought_level(r, ship, member)}
+    acks = {**counted_acks(r), **behind}
+    return bool(behind) and min(membership.durable_lsn(acks) for membership in commit_rules(r)) > r.commit_lsn
 
 
-def _is_brought_level(r: Replica, progress: Progress) -> bool:
+def _is_brought_level(r: Replica, ship: Mastership, member: Member) -> bool:
     """It is being sent a copy, or takes in one part of the log after another."""
+    progress = ship.progress.get(member.replica)
+    if progress is None or member.node in r.node.down_peers:
+        return False
     heard = progress.heard_at >= r.node.now - r.node.settings.lease
     return progress.copying or (heard and progress.eligible and not progress.level and progress.match_lsn > 0)
 
