@@ -286,7 +286,7 @@ def advance(r: Replica) -> None:
     handover.proceed(r)
     reconfiguration.on_commit(r)
     if len(rules) > 1 and r.mastership is ship:
-        advance(r)  # The change has committed: what came behind it may need fewer acks now, of whom none is left to come.
+        advance(r)  # The change has committed: what is behind it may need fewer acks, of which none is left to come.
 
 
 def commit_rules(r: Replica) -> list[Membership]:
