@@ -8,10 +8,10 @@ from __future__ import annotations
 from keystead_core.ids import NO_REPLICA, Boot, Lsn, Micros, ReplicaId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import Kind, Record, make_record
-from keystead_core.replication import catch_up, handover, reconfiguration, suspicion
+from keystead_core.replication import catch_up, failing, handover, reconfiguration, suspicion
 from keystead_core.replication.effects import MastershipChanged, ProposalRefused, Proposed
 from keystead_core.replication.events import Propose
-from keystead_core.replication.membership import Member, Membership, encode_membership
+from keystead_core.replication.membership import Membership, encode_membership
 from keystead_core.replication.messages import Append, Appended, AppendMismatch, AppendRefused
 from keystead_core.replication.replica import MASTER, NEVER, Mastership, Progress, Replica
 
@@ -323,12 +323,7 @@ def may_serve(r: Replica) -> bool:
 def on_timer(r: Replica, now: Micros) -> None:
     ship = r.mastership
     assert ship is not None
-    if ship.failing_at <= now and _waits_only_for_members_behind(r, ship):
-        ship.failing_at = now + r.node.settings.lease
-    if ship.failing_at <= now:
-        # Not one slow write: nothing of ours has committed for a whole lease.
-        r.step_down("own records did not commit for a lease: " + ", ".join(silent_members(r)))
-        suspicion.suspect(r, r.node.settings.lease // 2)
+    if ship.failing_at <= now and failing.gives_up(r, ship):
         return
     if ship.handover_until <= now:
         ship.handing_to, ship.handover_until = NO_REPLICA, NEVER
@@ -342,25 +337,6 @@ def on_timer(r: Replica, now: Micros) -> None:
     reconfiguration.proceed(r)
     if r.mastership is ship:
         _rearm(r, ship)
-
-
-def _waits_only_for_members_behind(r: Replica, ship: Mastership) -> bool:
-    """Would it commit if the members that are being brought level had acked? Whoever led instead would begin anew.
-
-    A copy may take many leases, and is of no use to a master of a later epoch.
-    """
-    behind = {member.replica: r.log.last_lsn for member in r.peers() if _is_brought_level(r, ship, member)}
-    acks = {**counted_acks(r), **behind}
-    return bool(behind) and min(membership.durable_lsn(acks) for membership in commit_rules(r)) > r.commit_lsn
-
-
-def _is_brought_level(r: Replica, ship: Mastership, member: Member) -> bool:
-    """It is being sent a copy, or takes in one part of the log after another."""
-    progress = ship.progress.get(member.replica)
-    if progress is None or member.node in r.node.down_peers:
-        return False
-    heard = progress.heard_at >= r.node.now - r.node.settings.lease
-    return progress.copying or (heard and progress.eligible and not progress.level and progress.match_lsn > 0)
 
 
 def _tell_commit(r: Replica, ship: Mastership) -> None:
@@ -420,17 +396,3 @@ def _rearm(r: Replica, ship: Mastership) -> None:
             at = min(at, progress.resend_at)
     if at < NEVER:
         r.wake(at)
-
-
-def silent_members(r: Replica) -> list[str]:
-    """The members that have not acked lately, as a person names them."""
-    assert r.mastership is not None
-    since = r.node.now - r.node.settings.lease
-    silent = []
-    for member in r.peers():
-        progress = r.mastership.progress.get(member.replica)
-        if progress is None or progress.heard_at < since:
-            silent.append(f"{member.node} is silent")
-        elif not progress.eligible:
-            silent.append(f"{member.node} is ineligible")
-    return silent
