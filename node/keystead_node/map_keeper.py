@@ -186,6 +186,8 @@ class MapKeeper:
                 if isinstance(event, HostReplica) and event.founding is not None and not self.may_found:
                     log.error("not founding a replica on a damaged volume", partition=entry.id)
                     continue
+                if isinstance(event, HostReplica) and event.founding is None and not self.registered:
+                    continue  # An old copy of a volume is refused there, and would be lost with all that it took on.
                 if isinstance(event, SetTarget):
                     if self._targets.get(entry.id) == event:
                         continue
@@ -322,6 +324,7 @@ class MapKeeper:
                 await asyncio.sleep(0.5)
                 continue
             self.registered = True
+            self._react_to_all()
 
     async def close(self) -> None:
         for task in self._tasks:

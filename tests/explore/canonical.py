@@ -29,7 +29,7 @@ from tests.explore.disk import Disk
 
 TIMES = frozenset({
     "closes_at", "election_at", "excused_until", "failing_at", "grant_floor", "handover_until", "leaving_at",
-    "lock_asked_at", "notice_at", "phase_ends", "resend_at", "retell_at", "silent_until", "wake_at", "waiting_since",
+    "lock_asked_at", "notice_at", "phase_ends", "resend_at", "retell_at", "silent_until", "wake_at",
 })  # fmt: skip
 SEQUENCES = frozenset({"_sequence", "base_sequence", "counts_from", "state_sequence", "synced"})
 LEFT_OUT = frozenset({

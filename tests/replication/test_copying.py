@@ -1,5 +1,6 @@
 """A master and a member that its logs no longer reach."""
 
+import msgspec
 import pytest
 
 from keystead_core.cluster_map import ReplicaTarget
@@ -105,6 +106,23 @@ def test_a_slow_voter_counts_again_with_its_copy_if_that_reaches_as_far_as_its_o
     rig.step(ev.CopyInstalled(GROUP, 1))
     rig.sync()
     assert (rig.replica.unfit == "") == counts
+
+
+@pytest.mark.parametrize("voter", [True, False])
+def test_a_member_whose_rows_are_lost_counts_only_once_it_has_all_that_it_may_have_acked(voter: bool) -> None:
+    """Found by the simulator (121788): a learner may be promoted for what it acked before it lost its log."""
+    own, *others = FOUNDING.members
+    founding = msgspec.structs.replace(FOUNDING, members=(msgspec.structs.replace(own, voter=voter), *others))
+    first = founding_record(founding)
+    rig = Rig([first])
+    rig.append(2, 5, first, *chain(first, 5))
+    rig.sync()
+    rig.step(ev.RowsLost(GROUP))
+    rig.step(ev.CopyArrived(GROUP, 1, 5, LogPoint(5, 2, 77), encode_membership(founding)))
+    rig.sync()
+    rig.step(ev.CopyInstalled(GROUP, 1))
+    rig.sync()
+    assert rig.replica.unfit
 
 
 def kept(rig: Rig) -> int:

@@ -107,7 +107,8 @@ class Catalog:
         replica = process.core.replicas.get(partition)
         wanted = next((t for t in group.target if t.node == process.node_id), None)
         if replica is None:
-            self._host(group, process, wanted)
+            if process.node_id not in self.cluster.lost_nodes:
+                self._host(group, process, wanted)
             return
         members = [m.replica for m in group.reported.members]
         is_out = Hosted.of(replica).is_out(group.reported.version, group.reported.epoch)
@@ -161,7 +162,8 @@ class Catalog:
         target = list(kept)
         if role:
             taken = {t.node for t in target} | {m.node for m in group.reported.members} | self._hosts(group)
-            free = [m for m in self.cluster.machines if m.volume.node_id not in taken]
+            lost = self.cluster.lost_nodes  # Also old copies of volumes, whose nodes are refused when they register.
+            free = [m for m in self.cluster.machines if m.volume.node_id not in taken | lost]
             free = [m for m in free if m.zone == zone] or free
             if not free and not (reused := self._reusable(group, target, role)):
                 return False

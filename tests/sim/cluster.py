@@ -334,7 +334,7 @@ class Cluster:
         able = []
         for machine in self.machines:
             replica = machine.process.core.replicas.get(partition) if machine.process else None
-            if replica is None or machine is absent:
+            if replica is None or machine is absent or machine.volume.node_id in self.lost_nodes:
                 continue
             memberships += [membership for _, membership in replica.log.memberships]
             if not replica.unfit:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from keystead_core.ids import Lsn
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
-from keystead_core.replication import master
+from keystead_core.replication import master, repair
 from keystead_core.replication.effects import DiscardCopy, InstallCopy, ReadCold, ReleaseLog, Seal, SendCopy
 from keystead_core.replication.events import ColdRead, CopyArrived, CopyFinished, CopyInstalled, Sealed
 from keystead_core.replication.membership import Member, decode_membership
@@ -39,7 +39,8 @@ def begin(r: Replica, member: Member, progress: Progress) -> None:
 def on_cold_read(r: Replica, event: ColdRead) -> None:
     ship = r.mastership
     if ship is None:
-        _answer_candidate(r, event)
+        if not repair.on_cold_read(r, event):
+            _answer_candidate(r, event)
         return
     ship.cold_reads.discard(event.peer)
     progress = ship.progress.get(event.peer)
@@ -94,7 +95,7 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
     if r.role != FOLLOWER:
         r.step_down("a copy replaces the log")
     membership = decode_membership(event.membership)
-    if r.own_member is not None and r.own_member.voter and r.ineligible != DAMAGED:
+    if r.own_member is not None and r.ineligible != DAMAGED:  # A learner too: it may be promoted for what it acked.
         r.ineligible = COPYING if covers_all_acked(r, event.base) else COPIED
     if r.log.last_lsn > r.log.base.lsn:
         r.node.snip_all(r, max(r.log.base.lsn, 0) + 1)
@@ -148,7 +149,7 @@ def count_again_if_copied(r: Replica) -> None:
 def on_rows_lost(r: Replica) -> None:
     """Nothing is left here but promises: ineligible, and in want of a copy."""
     r.step_down("its rows are damaged")
-    if r.own_member is not None and r.own_member.voter and r.ineligible != DAMAGED:
+    if r.own_member is not None and r.ineligible != DAMAGED:  # A learner too: it may be promoted for what it acked.
         r.ineligible = COPIED
     r.node.snip_all(r, r.log.base.lsn + 1)
     r.log.restart_at(EMPTY_LOG, None)

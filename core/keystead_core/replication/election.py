@@ -37,6 +37,8 @@ def begin(r: Replica) -> None:
         return
     if not can_stand(r):
         r.why = f"cannot stand: {r.unfit or 'not a full voter'}"
+        if r.damage is not None or r.staged:
+            suspicion.suspect(r, r.node.settings.lease)  # What is missing may come from others who cannot stand.
         return
     r.role = CANDIDATE
     r.candidacy = Candidacy()

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from keystead_core.replication import master, suspicion
 from keystead_core.replication.membership import Member
-from keystead_core.replication.replica import Mastership, Replica
+from keystead_core.replication.replica import NEVER, Mastership, Replica
+
+
+def watch(r: Replica) -> None:
+    """From now on a lease may pass until what is not committed is, be it a client's write or a change of membership."""
+    ship = r.mastership
+    assert ship is not None
+    if ship.failing_at == NEVER and r.commit_lsn < r.log.last_lsn:
+        ship.failing_at = r.node.now + r.node.settings.lease
+        r.wake(ship.failing_at)
 
 
 def gives_up(r: Replica, ship: Mastership) -> bool:
     """Steps down, unless all that is missing is on its way; then it waits another lease."""
     lease = r.node.settings.lease
+    if r.commit_lsn == r.log.last_lsn:
+        ship.failing_at = NEVER  # It has been learned otherwise that all is committed.
+        return False
     if _waits_only_for_members_behind(r, ship):
         ship.failing_at = r.node.now + lease
         return False

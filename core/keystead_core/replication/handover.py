@@ -11,7 +11,7 @@ from collections.abc import Collection
 from keystead_core.ids import NO_REPLICA, Epoch, NodeId, ReplicaId
 from keystead_core.replication import election, read_lease, suspicion
 from keystead_core.replication.messages import Release
-from keystead_core.replication.replica import FOLLOWER, Replica
+from keystead_core.replication.replica import FOLLOWER, Mastership, Replica
 
 
 def begin(r: Replica, successor: ReplicaId) -> str:
@@ -33,20 +33,24 @@ def begin(r: Replica, successor: ReplicaId) -> str:
 
 
 def meet_higher_promise(r: Replica, promised: Epoch) -> None:
+    """A member has promised a higher epoch. A master that still has its quorum stands above it; one whose lease has
+    run out has been followed by another, or will be: it waits no longer for writes to fail."""
     r.epoch_seen = max(r.epoch_seen, promised)
-    stand_again(r)
-
-
-def stand_again(r: Replica) -> None:
-    """A member has promised a higher epoch, and this master still has its quorum: finish the writes under way and
-    stand above it, so that one flapping follower cannot shut itself out."""
     ship = r.mastership
-    if (
-        ship is None
-        or not ship.serving
-        or ship.handing_to
-        or not read_lease.lease_holds(read_lease.lease_until(r), r.node.now)
-    ):
+    if ship is None or not ship.serving:
+        return
+    now, lease = r.node.now, r.node.settings.lease
+    if read_lease.lease_holds(read_lease.lease_until(r), now):
+        _stand_again(r, ship)
+    elif now - ship.serving_since > lease:
+        r.step_down("its lease has run out, and a member has promised a higher epoch")
+        suspicion.suspect(r, lease // 2)
+
+
+def _stand_again(r: Replica, ship: Mastership) -> None:
+    """Finishes the writes under way and stands above the promise, so that one flapping follower cannot shut itself
+    out."""
+    if ship.handing_to:
         return
     ship.handing_to = r.id
     ship.handover_until = r.node.now + r.node.settings.lease // 2

@@ -26,7 +26,6 @@ def begin(r: Replica) -> None:
     r.mastership = Mastership(r.log.last_lsn + 1)
     if r.log.memberships and r.log.memberships[-1][0] > r.commit_lsn:
         r.mastership.changing_lsn = r.log.memberships[-1][0]  # A change inherited: it commits with the epoch record.
-    r.mastership.waiting_since = r.node.now
     r.mastership.failing_at = r.node.now + suspicion.patience(r, epoch)
     r.wake(r.mastership.failing_at)
     r.why = ""
@@ -56,6 +55,7 @@ def append_mixed(r: Replica, proposals: list[tuple[int, int, bytes]], clock: int
         records.append(record)
     log.append(records, r.node.persist(AppendEntry(r.partition, r.commit_lsn, records)))
     r.node.after_sync(r)
+    failing.watch(r)
     return records[0].lsn
 
 
@@ -68,10 +68,6 @@ def propose(r: Replica, event: Propose) -> None:
         return
     first_lsn = append_mixed(r, event.proposals, event.clock)
     r.node.emit(Proposed(r.partition, r.epoch, first_lsn, [token for token, _, _ in event.proposals]))
-    if m.waiting_since == NEVER:
-        m.waiting_since = r.node.now
-        m.failing_at = m.waiting_since + r.node.settings.lease
-        r.wake(m.failing_at)
     replicate(r)
 
 
@@ -277,10 +273,8 @@ def advance(r: Replica) -> None:
     if lsn <= r.commit_lsn or not may_commit(r, lsn):
         return
     r.advance_commit(lsn)
-    ship.waiting_since = NEVER if lsn == r.log.last_lsn else r.node.now
-    ship.failing_at = NEVER if lsn == r.log.last_lsn else r.node.now + r.node.settings.lease
-    if ship.failing_at != NEVER:
-        r.wake(ship.failing_at)
+    ship.failing_at = NEVER
+    failing.watch(r)
     ship.notice_at = min(ship.notice_at, r.node.now + r.node.settings.commit_notice)
     r.wake(ship.notice_at)
     handover.proceed(r)

@@ -219,8 +219,12 @@ def on_commit(r: Replica) -> None:
 
 
 def _give_way(r: Replica) -> bool:
-    """A master that is to be removed hands over first, where somebody can take over."""
-    return handover.begin(r, handover.most_level(r)) == ""
+    """A master that is to be removed hands over first, where somebody who stays can take over.
+
+    One who has to leave as well would hand it back at once.
+    """
+    successor = handover.most_level(r, [t.node for t in r.target])
+    return bool(successor) and handover.begin(r, successor) == ""
 
 
 def _rules_change(r: Replica, membership: Membership) -> Membership | None:

@@ -6,10 +6,16 @@ dropped, with what stood above it. Until all is back the replica abstains (stora
 
 from __future__ import annotations
 
-from keystead_core.ids import MILLISECOND, Micros
+from collections.abc import Sequence
+
+from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.ids import MILLISECOND, Micros, NodeId
 from keystead_core.log.entries import AppendEntry
-from keystead_core.log.record import RecordError, decode_record
+from keystead_core.log.record import Record, RecordError, decode_record, decode_records
 from keystead_core.replication import follower
+from keystead_core.replication.effects import ReadCold
+from keystead_core.replication.events import ColdRead
+from keystead_core.replication.membership import Member
 from keystead_core.replication.messages import RepairReply, RepairRequest
 from keystead_core.replication.replica import DAMAGED, Damage, Replica
 
@@ -30,8 +36,14 @@ def ask(r: Replica) -> None:
     if was_never_durable(r, damage):
         _drop_from(r, lsn)
         return
-    for member in r.peers():
-        r.node.send(member.node, RepairRequest(r.partition, r.id, r.node.boot, lsn, damage.missing[lsn]))
+    for node in nodes_to_ask(r):
+        r.node.send(node, RepairRequest(r.partition, r.id, r.node.boot, lsn, damage.missing[lsn]))
+
+
+def nodes_to_ask(r: Replica) -> list[NodeId]:
+    """The members; where the very record is lost that names them, those whom the catalog wants to be."""
+    members: Sequence[Member | ReplicaTarget] = r.peers() or [t for t in r.target if t.replica != r.id]
+    return [member.node for member in members]
 
 
 def on_timer(r: Replica, now: Micros) -> None:
@@ -40,11 +52,35 @@ def on_timer(r: Replica, now: Micros) -> None:
 
 
 def on_request(r: Replica, m: RepairRequest) -> None:
-    record = r.log.record_at(m.lsn)
-    found = record.raw if record is not None and record.hash == m.hash else b""
+    """What is below our base may be in the cold log; a master sends a copy instead."""
+    if m.lsn <= r.log.base.lsn and r.mastership is None:
+        r.repairs[m.replica] = (m, r.node.sender)
+        r.node.emit(ReadCold(r.partition, m.replica, m.lsn - 1, 1))
+        return
+    _answer(r, m, r.node.sender, r.log.record_at(m.lsn))
+
+
+def on_cold_read(r: Replica, event: ColdRead) -> bool:
+    """Answers who asked for a record of the cold log; False where nobody did."""
+    m, node = r.repairs.pop(event.peer, (None, NodeId("")))
+    if m is None:
+        return False
+    _answer(r, m, node, _first_of(event.records))
+    return True
+
+
+def _first_of(records: bytes) -> Record | None:
+    try:
+        return decode_records(records)[0] if records else None
+    except RecordError:
+        return None
+
+
+def _answer(r: Replica, m: RepairRequest, node: NodeId, record: Record | None) -> None:
+    found = record.raw if record is not None and record.lsn == m.lsn and record.hash == m.hash else b""
     # Below our base we cannot tell; with damage of our own we cannot either.
     certain = not r.damage and m.lsn > r.log.base.lsn
-    r.node.send(r.node.sender, RepairReply(r.partition, r.id, r.node.boot, m.lsn, found, certain))
+    r.node.send(node, RepairReply(r.partition, r.id, r.node.boot, m.lsn, found, certain))
 
 
 def on_reply(r: Replica, m: RepairReply) -> None:

@@ -13,7 +13,7 @@ from keystead_core.ids import NO_REPLICA, Boot, Epoch, Lsn, Micros, NodeId, Part
 from keystead_core.log.entries import LogPoint, ReplicaState, SnipEntry, StateEntry
 from keystead_core.replication.effects import Apply, Deposed
 from keystead_core.replication.membership import Member, Membership, encode_membership
-from keystead_core.replication.messages import GroupMessage, Release
+from keystead_core.replication.messages import GroupMessage, Release, RepairRequest
 from keystead_core.replication.replica_log import ReplicaLog
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Mastership:
     __slots__ = (
         "changing_lsn", "cold_reads", "epoch_lsn", "failing_at", "handing_to", "handover_until", "lease_cache",
         "notice_at", "progress", "reached", "read_barrier", "reads", "reads_next", "serving",
-        "serving_since", "waiting_since",
+        "serving_since",
     )  # fmt: skip
 
     def __init__(self, epoch_lsn: Lsn) -> None:
@@ -81,7 +81,6 @@ class Mastership:
         self.changing_lsn: Lsn = 0
         self.handing_to = NO_REPLICA
         self.handover_until: Micros = NEVER
-        self.waiting_since: Micros = NEVER
         self.failing_at: Micros = NEVER
         self.notice_at: Micros = NEVER
         self.lease_cache: tuple[int, Micros] = (-1, -1)
@@ -139,7 +138,8 @@ class Replica:
         "_peers", "_rules", "applied_lsn", "apply_sent_lsn", "base_sequence", "candidacy", "commit_lsn", "counts_from",
         "damage", "election_at", "epoch", "epoch_seen", "grant_floor", "id", "ineligible", "leaving_acks", "leaving_at",
         "lock_asked_at", "lock_counter", "log", "master", "master_boot", "master_node", "mastership", "matched_lsn",
-        "node", "partition", "promised", "promised_boot", "promised_to", "resigned_epoch", "role",
+        "node", "partition", "promised", "promised_boot", "promised_to", "repairs", "resigned_epoch",
+        "role",
         "sealed", "sealed_membership", "sealing", "staged", "standing", "state_sequence", "target", "target_rules",
         "told_counts", "wake_at", "why",
     )  # fmt: skip
@@ -170,6 +170,7 @@ class Replica:
         self.candidacy: Candidacy | None = None
         self.mastership: Mastership | None = None
         self.damage: Damage | None = None
+        self.repairs: dict[ReplicaId, tuple[RepairRequest, NodeId]] = {}  # Whom the cold log is read for.
         self.election_at: Micros = NEVER
         self.wake_at: Micros = NEVER
         self.grant_floor: Micros = -1

@@ -1,0 +1,64 @@
+"""When a master goes, and to whom."""
+
+import msgspec
+
+from keystead_core.cluster_map import ReplicaTarget
+from keystead_core.ids import MILLISECOND, SECOND, Micros, NodeId, ReplicaId
+from keystead_core.replication import effects as ef
+from keystead_core.replication import events as ev
+from keystead_core.replication import messages as msg
+from tests.replication.rig import BOOT, GROUP, TARGETS, Rig, elected, sent
+
+NEW = ReplicaTarget(ReplicaId(4), NodeId("d"), "zone-d", "voter")
+
+
+def pass_time(rig: Rig, micros: Micros) -> None:
+    for _ in range(micros // (100 * MILLISECOND)):
+        rig.now += 100 * MILLISECOND
+        rig.step(ev.Tick())
+
+
+def test_a_change_of_membership_that_does_not_commit_is_given_up_like_a_write() -> None:
+    """Found by the simulator (124807): the master waited for the ack of a member that had promised to somebody else."""
+    rig = elected()
+    rig.step(ev.SetTarget(GROUP, [*TARGETS, NEW], 0, 1))
+    rig.sync()
+    assert rig.replica.log.last_lsn == 3
+    pass_time(rig, 2 * SECOND)
+    assert rig.replica.role != "master"
+
+
+def test_a_master_without_a_lease_that_hears_of_a_higher_promise_goes() -> None:
+    """Found by the simulator (122009): no write came that would have failed, and no read was served for ever."""
+    rig = elected()
+    refusal = msg.AppendRefused(GROUP, ReplicaId(3), BOOT, rig.replica.epoch, 99)
+    rig.hear(TARGETS[2].node, refusal)
+    assert rig.replica.role == "master"  # Its first grants may still be on their way.
+    pass_time(rig, 2 * SECOND)
+    assert rig.replica.role == "master"
+    rig.hear(TARGETS[2].node, refusal)
+    assert rig.replica.role != "master"
+
+
+def test_a_master_that_has_to_leave_hands_over_to_one_who_stays() -> None:
+    """Found by the simulator (124825): two that both had to leave handed the mastership to each other without end."""
+    rig = elected()
+    third = msg.Appended(GROUP, ReplicaId(3), BOOT, rig.replica.epoch, 2, True, 0)
+    rig.step(ev.SetTarget(GROUP, [TARGETS[2]], 0, 1))
+    assert not handed_over(rig)  # The second is level, and has to leave as well.
+    rig.hear(TARGETS[2].node, third)
+    rig.hear(TARGETS[1].node, msgspec.structs.replace(third, replica=ReplicaId(2)))
+    for lsn in range(3, 6):
+        rig.sync()
+        for number in (2, 3):
+            ack = msgspec.structs.replace(
+                third, replica=ReplicaId(number), durable_lsn=min(lsn, rig.replica.log.last_lsn)
+            )
+            rig.hear(TARGETS[number - 1].node, ack)
+        rig.step(ev.Applied(GROUP, rig.replica.commit_lsn))
+    assert handed_over(rig) == [ReplicaId(3)]
+
+
+def handed_over(rig: Rig) -> list[ReplicaId]:
+    found = [e for e in rig.effects if isinstance(e, ef.Send)]
+    return [release.successor for release in sent(found, msg.Release)]
