@@ -24,6 +24,28 @@ class KeyAttribute(msgspec.Struct, frozen=True):
     type: str
 
 
+class TableOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a table has from the API alone: no Table resource has words for it, so none changes it.
+
+    "" and 0 mean: never said. Times are seconds since 1970. `on_demand_at`: when the billing mode was last changed to
+    PAY_PER_REQUEST. `stream_view`: "" while there is no stream; `stream_label`: of the latest one, kept when it ends.
+    `read_requests_max` and `write_requests_max`: -1 for no limit. `expiry_attribute`: "" while items do not expire.
+    """
+
+    on_demand_at: float = 0.0
+    table_class: str = ""
+    table_class_at: float = 0.0
+    encryption: str = ""
+    encryption_key: str = ""
+    stream_view: str = ""
+    stream_label: str = ""
+    read_requests_max: int = 0
+    write_requests_max: int = 0
+    warm_reads: int = 0
+    warm_writes: int = 0
+    expiry_attribute: str = ""
+
+
 class TableDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A table as the catalog holds it. `managed_by`: "" (made through the API) or the custom resource that owns it.
 
@@ -46,6 +68,7 @@ class TableDefinition(msgspec.Struct, frozen=True, kw_only=True):
     billing_mode: str = "PAY_PER_REQUEST"
     read_units: int = 0
     write_units: int = 0
+    options: TableOptions = TableOptions()
 
 
 class ReplicaTarget(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from keystead_core.catalog.commands import (
+    ChangeTable,
     Command,
     CreateTable,
     DeleteTable,
@@ -20,6 +21,7 @@ from keystead_core.catalog.commands import (
     UpdateSettings,
     UpdateTable,
 )
+from keystead_core.catalog.table_changes import Encryption, Expiry, TableChange
 from keystead_core.cluster_map import ClusterSettings, ReplicaTarget
 from keystead_core.ids import PartitionId, ReplicaId
 from tests.catalog.cluster import CLUSTER, make_node, make_table
@@ -40,6 +42,18 @@ TABLES = st.builds(
     deletion_protection=st.booleans(),
     read_units=st.integers(0, 2),
 )
+CHANGES = st.builds(
+    TableChange,
+    billing_mode=st.sampled_from([None, "PROVISIONED", "PAY_PER_REQUEST"]),
+    read_units=st.sampled_from([None, 1]),
+    write_units=st.sampled_from([None, 1]),
+    deletion_protection=st.sampled_from([None, True, False]),
+    encryption=st.sampled_from([None, Encryption("KMS"), Encryption("")]),
+    stream_view=st.sampled_from([None, "KEYS_ONLY", ""]),
+    expiry=st.none() | st.builds(Expiry, st.sampled_from(["x", "y"]), st.booleans()),
+    tags=st.dictionaries(st.sampled_from("ab"), st.sampled_from("cd")),
+    tags_removed=st.lists(st.sampled_from("ab"), max_size=1),
+)
 MEMBERS = st.lists(
     st.builds(ReplicaTarget, st.integers(1, 30).map(ReplicaId), NODE_IDS, st.just("zone-0"), st.just("voter")),
     min_size=1,
@@ -52,6 +66,7 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(CreateTable, TABLES, st.binary(max_size=3), st.floats(0, 9)),
     st.builds(UpdateTable, TABLES, MANAGERS),
     st.builds(DeleteTable, NAMES, MANAGERS),
+    st.builds(ChangeTable, NAMES, CHANGES, st.floats(0, 9)),
     st.builds(
         TakeLocks,
         NODE_IDS,

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystead_core.catalog.commands import (
+    ChangeTable,
     Command,
     CommandError,
     CreateTable,
@@ -27,6 +28,7 @@ from keystead_core.catalog.commands import (
     encode_command,
 )
 from keystead_core.catalog.results import CatalogReply, ReplyError, decode_reply, encode_reply
+from keystead_core.catalog.table_changes import Expiry, TableChange
 from keystead_core.cluster_map import ClusterSettings, ReplicaTarget
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from tests.catalog.cluster import make_node, make_table
@@ -45,6 +47,7 @@ COMMANDS: dict[int, Command] = {
     10: SetTarget(PartitionId(2), [ReplicaSpec(NodeId("00"), "log-only", True)], 3),
     11: Fence("operator-1", 5),
     12: UpdateSettings(ClusterSettings(replicas=5), 3),
+    13: ChangeTable("orders", TableChange(stream_view="KEYS_ONLY", expiry=Expiry("until", True), tags={"a": "b"}), 2.5),
 }
 
 
@@ -77,6 +80,11 @@ def test_bytes_that_are_no_command_are_refused(body: bytes) -> None:
 def test_a_command_of_a_newer_version_with_a_further_field_is_still_read() -> None:
     body = msgspec.msgpack.encode([11, "operator-1", 5, "a field of the future"])
     assert decode_command(body) == Fence("operator-1", 5)
+
+
+def test_a_create_command_of_an_older_version_makes_a_table_without_options() -> None:
+    old = msgspec.msgpack.decode(encode_command(COMMANDS[5]))[:5]
+    assert decode_command(msgspec.msgpack.encode(old)) == COMMANDS[5]
 
 
 def test_a_reply_comes_back_and_other_bytes_are_refused() -> None:

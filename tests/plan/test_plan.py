@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 from plan_world import World, map_of
 
+from keystead_core.catalog import commands
 from keystead_core.catalog.commands import TableSpec
+from keystead_core.catalog.table_changes import Expiry, TableChange
 from keystead_core.cluster_map import KeyAttribute
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import (
@@ -195,6 +197,16 @@ def test_table_made_through_the_api_is_adopted_if_its_keys_are_the_same() -> Non
     assert map_of(world).tables["orders"].managed_by == ""
     world.settle()
     assert map_of(world).tables["orders"].managed_by == "Table/orders"
+
+
+def test_what_the_api_alone_says_of_a_declared_table_is_left_alone() -> None:
+    world = settled(table())
+    world._apply(commands.ChangeTable("orders", TableChange(expiry=Expiry("until", True)), 1.0))
+    assert actions(world) == []
+    declare(world, table(read_units=10, write_units=5))
+    world.settle()
+    after = map_of(world).tables["orders"]
+    assert (after.read_units, after.options.expiry_attribute) == (10, "until")
 
 
 def test_table_with_other_keys_is_not_adopted() -> None:

@@ -10,12 +10,14 @@ all that its application needs (time and seed come from the proposer), so that e
 
 import msgspec
 
-from keystead_core.cluster_map import ClusterSettings, KeyAttribute, NodeEntry, ReplicaTarget
+from keystead_core.catalog.table_changes import TableChange
+from keystead_core.cluster_map import ClusterSettings, KeyAttribute, NodeEntry, ReplicaTarget, TableOptions
 from keystead_core.ids import Boot, Epoch, NodeId, PartitionId
 
 
 class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A table as it is asked for. A number that is 0 stands for the cluster's default."""
+    """A table as it is asked for, in what a Table resource can declare too. A number that is 0 stands for the cluster's
+    default."""
 
     name: str
     hash_key: KeyAttribute
@@ -99,10 +101,12 @@ class CreateTable(msgspec.Struct, frozen=True, array_like=True, tag=5):
     seed: bytes
     at: float
     fence: int = 0
+    options: TableOptions = TableOptions()
 
 
 class UpdateTable(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """The table as it should be. `manager`: "" for the API, else the custom resource that asks. `fence` may be 0."""
+    """The table as it should be; its options stay. `manager`: "" for the API, else the custom resource that asks.
+    `fence` may be 0."""
 
     table: TableSpec
     manager: str = ""
@@ -154,6 +158,14 @@ class UpdateSettings(msgspec.Struct, frozen=True, array_like=True, tag=12):
     fence: int
 
 
+class ChangeTable(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """The API changes what it names of a table and leaves the rest alone. `at`: seconds since 1970."""
+
+    name: str
+    change: TableChange
+    at: float
+
+
 Command = (
     InitCluster
     | RegisterNode
@@ -167,6 +179,7 @@ Command = (
     | SetTarget
     | Fence
     | UpdateSettings
+    | ChangeTable
 )
 
 

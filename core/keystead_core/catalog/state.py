@@ -14,6 +14,7 @@ import msgspec
 
 from keystead_core.catalog import groups, nodes, tables
 from keystead_core.catalog.commands import (
+    ChangeTable,
     Command,
     CreateTable,
     DeleteTable,
@@ -133,6 +134,8 @@ class CatalogState:
                 return self._take_office(command)
             case UpdateSettings():
                 return self._update_settings(command)
+            case ChangeTable():
+                return tables.change(self._contents, command)
             case _:
                 assert_never(command)
 
@@ -180,7 +183,7 @@ class CatalogState:
                 if command.fence == 0:
                     return
                 number = command.fence
-            case InitCluster() | RegisterNode() | TakeLocks() | ReportGroups() | Fence():
+            case InitCluster() | RegisterNode() | TakeLocks() | ReportGroups() | Fence() | ChangeTable():
                 return
             case _:
                 assert_never(command)

@@ -9,7 +9,7 @@ which is what lets nodes drop their replicas, those that were away included; so 
 import msgspec
 import xxhash
 
-from keystead_core.catalog.commands import CreateTable, DeleteTable, TableSpec, UpdateTable
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec, UpdateTable
 from keystead_core.catalog.contents import Contents
 from keystead_core.catalog.groups import found_group, placement_rule
 from keystead_core.catalog.results import (
@@ -19,13 +19,13 @@ from keystead_core.catalog.results import (
     INSUFFICIENT_ZONES,
     INVALID,
     LIMIT_EXCEEDED,
-    MANAGED,
     RESOURCE_IN_USE,
     RESOURCE_NOT_FOUND,
     CatalogReply,
     Refused,
 )
-from keystead_core.cluster_map import ClusterSettings, TableDefinition
+from keystead_core.catalog.table_changes import changed, refuse_managed
+from keystead_core.cluster_map import ClusterSettings, TableDefinition, TableOptions
 from keystead_core.ids import NodeId
 from keystead_core.keyspace import split_ranges
 from keystead_core.ledger import sites_of
@@ -43,7 +43,8 @@ def create(contents: Contents, command: CreateTable) -> CatalogReply:
     _check(spec)
     _check_limits(contents, spec)
     groups = _place(contents, spec)
-    table = define(spec, table_id=_table_id(command.seed, name), created_at=command.at, status="CREATING")
+    table_id = _table_id(command.seed, name)
+    table = define(spec, command.options, table_id=table_id, created_at=command.at, status="CREATING")
     contents.put_table(table)
     for span, members in zip(split_ranges(spec.partitions), groups, strict=True):
         nodes = [contents.nodes[node] for node in members]
@@ -73,10 +74,10 @@ def with_defaults(spec: TableSpec, settings: ClusterSettings) -> TableSpec:
     )
 
 
-def define(spec: TableSpec, *, table_id: str, created_at: float, status: str) -> TableDefinition:
-    """The definition that a spec (with its defaults) stands for."""
+def define(spec: TableSpec, options: TableOptions, *, table_id: str, created_at: float, status: str) -> TableDefinition:
+    """The definition that a spec (with its defaults) and options stand for."""
     fields = msgspec.structs.asdict(spec)
-    return TableDefinition(table_id=table_id, created_at=created_at, status=status, **fields)
+    return TableDefinition(table_id=table_id, created_at=created_at, status=status, options=options, **fields)
 
 
 def _check(spec: TableSpec) -> None:
@@ -141,7 +142,7 @@ def update(contents: Contents, command: UpdateTable) -> CatalogReply:
     """Brings a table's definition to what is asked for. More or fewer replicas follow as the operator sets targets."""
     table = _known(contents, command.table.name)
     if table.managed_by and table.managed_by != command.manager:
-        _refuse_managed(table, "changed")
+        refuse_managed(table, "changed")
     if command.table.managed_by not in ("", command.manager):
         raise Refused(INVALID, f"{command.manager or 'the API'} cannot hand a table to {command.table.managed_by}")
     asked = command.table
@@ -156,7 +157,7 @@ def update(contents: Contents, command: UpdateTable) -> CatalogReply:
             IMMUTABLE,
             f"table {table.name} has {table.partitions} partitions; their number changes by splits, not by an update",
         )
-    after = define(spec, table_id=table.table_id, created_at=table.created_at, status=table.status)
+    after = define(spec, table.options, table_id=table.table_id, created_at=table.created_at, status=table.status)
     if after == table:
         return CatalogReply(table=table)
     if (spec.replicas, spec.durable_zones) != (table.replicas, table.durable_zones):
@@ -171,13 +172,22 @@ def update(contents: Contents, command: UpdateTable) -> CatalogReply:
     return CatalogReply(table=after)
 
 
+def change(contents: Contents, command: ChangeTable) -> CatalogReply:
+    """Changes what the API asks to change."""
+    table = _known(contents, command.name)
+    after = changed(table, command.change, command.at)
+    if after != table:
+        contents.put_table(after)
+    return CatalogReply(table=after)
+
+
 def delete(contents: Contents, command: DeleteTable) -> CatalogReply:
     """Removes a table from the map."""
     table = _known(contents, command.name)
     if command.table_id not in ("", table.table_id):
         raise Refused(RESOURCE_NOT_FOUND, f"table {table.name} of id {command.table_id} is gone; there is another one")
     if table.managed_by and table.managed_by != command.manager:
-        _refuse_managed(table, "deleted")
+        refuse_managed(table, "deleted")
     if table.deletion_protection:
         raise Refused(DELETION_PROTECTED, f"table {table.name} is protected from deletion; lift the protection first")
     contents.remove_table(table.name)
@@ -189,9 +199,3 @@ def _known(contents: Contents, name: str) -> TableDefinition:
     if table is None:
         raise Refused(RESOURCE_NOT_FOUND, f"Requested resource not found: Table: {name} not found")
     return table
-
-
-def _refuse_managed(table: TableDefinition, what: str) -> None:
-    raise Refused(
-        MANAGED, f"table {table.name} is managed by {table.managed_by} and can only be {what} through that resource"
-    )
