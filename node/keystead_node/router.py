@@ -8,8 +8,8 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from keystead_core.catalog.commands import CreateTable, DeleteTable, TableSpec
-from keystead_core.catalog.results import CatalogReply
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec
+from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import PartitionEntry, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_node.api import errors
@@ -73,21 +73,23 @@ class Router:
             read_units=definition.read_units,
             write_units=definition.write_units,
         )
-        command = CreateTable(spec, os.urandom(16), wall_us() / 1e6)
-        return await self._table_command(command, definition.name)
+        return await self._table_command(CreateTable(spec, os.urandom(16), wall_us() / 1e6, options=definition.options))
+
+    async def change_table(self, name: str, change: TableChange) -> TableDefinition:
+        return await self._table_command(ChangeTable(name, change, wall_us() / 1e6))
 
     async def delete_table(self, name: str) -> TableDefinition:
-        return await self._table_command(DeleteTable(name), name)
+        return await self._table_command(DeleteTable(name))
 
-    async def _table_command(self, command: CreateTable | DeleteTable, name: str) -> TableDefinition:
+    async def _table_command(self, command: CreateTable | ChangeTable | DeleteTable) -> TableDefinition:
         try:
             reply = await self._client.run(command, seconds=CREATE_SECONDS, repeat=False)
         except CatalogUnavailable as error:
-            raise errors.Unavailable("The catalog cannot be reached: tables cannot be made or deleted now") from error
+            raise errors.Unavailable("The catalog cannot be reached: tables cannot be changed now") from error
         except WriteOutcomeUnknown as error:
             raise errors.OutcomeUnknown() from error
         if reply.error or reply.table is None:
-            raise _table_error(reply, name)
+            raise errors.table_error(reply.error, reply.message)
         await self._keeper.wait_for_version(reply.version, 2.0)
         return reply.table
 
@@ -250,20 +252,6 @@ def _status_error(answer: rq.Answer) -> errors.ApiError:
             return errors.StorageFull()
         case _:
             return errors.Unavailable(answer.reason)
-
-
-def _table_error(reply: CatalogReply, name: str) -> errors.ApiError:
-    match reply.error:
-        case "ResourceInUse":
-            return errors.table_already_exists(name)
-        case "ResourceNotFound":
-            return errors.named_table_not_found(name)
-        case "LimitExceeded" | "InsufficientNodes" | "InsufficientZones":
-            return errors.LimitExceeded(reply.message)
-        case "ManagedByResource" | "DeletionProtected":
-            return errors.ValidationException(reply.message)
-        case _:
-            return errors.Unavailable(f"{reply.error}: {reply.message}")
 
 
 __all__ = ["CATALOG_PARTITION", "Router"]

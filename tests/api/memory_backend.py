@@ -4,8 +4,10 @@ import bisect
 
 import msgspec
 
+from keystead_core.catalog.results import Refused
+from keystead_core.catalog.table_changes import TableChange, changed
 from keystead_core.cluster_map import TableDefinition
-from keystead_node.api.errors import ApiError, named_table_not_found, table_already_exists
+from keystead_node.api.errors import ApiError, named_table_not_found, table_already_exists, table_error
 
 
 class MemoryBackend:
@@ -34,6 +36,15 @@ class MemoryBackend:
         self.tables[created.name] = created
         self.rows[created.name] = {}
         return msgspec.structs.replace(created, status="CREATING")
+
+    async def change_table(self, name: str, change: TableChange) -> TableDefinition:
+        if name not in self.tables:
+            raise named_table_not_found(name)
+        try:
+            self.tables[name] = changed(self.tables[name], change, 1_700_000_100.5)
+        except Refused as refusal:
+            raise table_error(refusal.code, str(refusal)) from None
+        return self.tables[name]
 
     async def delete_table(self, name: str) -> TableDefinition:
         if name not in self.tables:

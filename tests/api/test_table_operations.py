@@ -178,7 +178,7 @@ ON_DEMAND = {"TableName": "orders", "BillingMode": "PAY_PER_REQUEST"}
         (
             ON_DEMAND
             | {"AttributeDefinitions": [PK], "KeySchema": [HASH], "StreamSpecification": {"StreamEnabled": True}},
-            "The parameter StreamSpecification of CreateTable is not supported by Keystead yet",
+            "Invalid StreamViewType: Stream ViewType must not be null or empty when enabling streams.",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from keystead_cli.main import app
 from keystead_core.log.record import Kind
 from keystead_core.replication.messages import GroupMessage, PairMessage
 from keystead_node.api.app import ACTIONS
+from keystead_node.api.service_model import service_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("e2e/**/*.md")])
@@ -58,6 +59,20 @@ def test_every_command_is_described() -> None:
 def test_every_operation_of_the_api_is_described() -> None:
     described = text("docs/api.md")
     assert [name for name in ACTIONS if not re.search(rf"\b{name}\b", described)] == []
+
+
+def operations_in_table(heading: str) -> list[str]:
+    """The names in the first column of the table of docs/api.md that has this heading, each as often as it is there."""
+    _, _, rest = text("docs/api.md").partition(f"| {heading} |\n")
+    rows = rest.partition("\n\n")[0].splitlines()[1:]
+    return [name for row in rows for name in row.split("|")[1].strip().split(", ")]
+
+
+def test_every_operation_of_the_service_is_either_served_or_said_not_to_be() -> None:
+    served = operations_in_table("operation | supported | refused with ValidationException")
+    unknown = operations_in_table("operation | why")
+    assert sorted(served) == sorted(ACTIONS)
+    assert sorted(unknown) == sorted(set(service_model().operations) - set(ACTIONS))
 
 
 def test_every_message_between_nodes_is_described() -> None:

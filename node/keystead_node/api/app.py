@@ -39,6 +39,7 @@ _UNKNOWN_PAGE: Final = b"<UnknownOperationException/>\n"
 _TARGETS: Final[dict[bytes, tuple[str, Action]]] = {
     (TARGET_PREFIX + name).encode(): (name, action) for name, action in ACTIONS.items()
 }
+_ASKS_FOR_HOST: Final = "DescribeEndpoints"
 _log = logging.getLogger("keystead.api")
 
 
@@ -47,7 +48,7 @@ def make_handler(
 ) -> Handler:
     """The handler. `auth` None: any credentials, or none, will do."""
     service_model()  # 20 ms: not in the first request that needs it
-    context = Context(backend)
+    shared = Context(backend)
     request_ids = _request_ids()
 
     async def handle(request: Request) -> Answer:
@@ -59,11 +60,14 @@ def make_handler(
         started = time.perf_counter()
         status = 200
         error_kind = ""
+        context = shared
         operation, action = _TARGETS.get(headers.get(b"x-amz-target", b""), _NO_OPERATION)
         try:
             if auth is not None and operation:
                 parse_body(body)
                 auth(_signed_request(request))
+            if operation == _ASKS_FOR_HOST:
+                context = Context(backend, headers.get(b"host", b"").decode("ascii", "replace"))
             answer = await action(context, body)
         except ApiError as error:
             answer, status, error_kind = error.body(), error.status, error.kind

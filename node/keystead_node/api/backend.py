@@ -7,6 +7,7 @@ under the table's durability rule.
 
 from typing import Protocol
 
+from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import TableDefinition
 
 
@@ -25,6 +26,11 @@ class Backend(Protocol):
         `partitions`, `replicas` and `durable_zones` may be 0: the cluster's default. Raises ResourceInUse
         (`errors.table_already_exists`) or LimitExceeded.
         """
+        ...
+
+    async def change_table(self, name: str, change: TableChange) -> TableDefinition:
+        """Changes what is named of a table; returns it as it is then. Raises what `errors.table_error` makes of the
+        catalog's refusal."""
         ...
 
     async def delete_table(self, name: str) -> TableDefinition:

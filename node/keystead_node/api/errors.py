@@ -85,6 +85,11 @@ class ResourceNotFound(ApiError):
     status = 400
 
 
+class TableNotFound(ApiError):
+    kind = "TableNotFoundException"
+    status = 400
+
+
 class ResourceInUse(ApiError):
     kind = "ResourceInUseException"
     status = 400
@@ -133,6 +138,21 @@ class StorageFull(LimitExceeded):
 
     def __init__(self, message: str = "The nodes of the partition have no space left: only deletes and reads") -> None:
         super().__init__(message)
+
+
+def table_error(code: str, message: str) -> ApiError:
+    """What a client is told of a refusal by the catalog: its code (keystead_core.catalog.results) and message."""
+    match code:
+        case "ResourceInUse":
+            return ResourceInUse(message)
+        case "ResourceNotFound":
+            return ResourceNotFound(message)
+        case "LimitExceeded" | "InsufficientNodes" | "InsufficientZones":
+            return LimitExceeded(message)
+        case "ManagedByResource" | "DeletionProtected" | "Invalid":
+            return ValidationException(message)
+        case _:
+            return Unavailable(f"{code}: {message}")
 
 
 def table_not_found() -> ResourceNotFound:

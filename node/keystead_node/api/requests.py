@@ -92,54 +92,6 @@ class ScanRequest(msgspec.Struct, forbid_unknown_fields=True):
     IndexName: str | None = None
 
 
-class AttributeDefinition(msgspec.Struct):
-    AttributeName: str
-    AttributeType: str
-
-
-class KeySchemaElement(msgspec.Struct):
-    AttributeName: str
-    KeyType: str
-
-
-class ProvisionedThroughputChoice(msgspec.Struct):
-    ReadCapacityUnits: int
-    WriteCapacityUnits: int
-
-
-class Tag(msgspec.Struct):
-    Key: str
-    Value: str
-
-
-class StreamSpecificationChoice(msgspec.Struct):
-    StreamEnabled: bool
-    StreamViewType: str | None = None
-
-
-class CreateTableRequest(msgspec.Struct, forbid_unknown_fields=True):
-    TableName: str
-    AttributeDefinitions: list[AttributeDefinition]
-    KeySchema: list[KeySchemaElement]
-    BillingMode: str = "PROVISIONED"
-    ProvisionedThroughput: ProvisionedThroughputChoice | None = None
-    DeletionProtectionEnabled: bool = False
-    TableClass: str = "STANDARD"
-    StreamSpecification: StreamSpecificationChoice | None = None
-    Tags: list[Tag] = []
-
-
-class TableRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """DescribeTable and DeleteTable."""
-
-    TableName: str
-
-
-class ListTablesRequest(msgspec.Struct, forbid_unknown_fields=True):
-    ExclusiveStartTableName: str | None = None
-    Limit: int = 100
-
-
 R = TypeVar("R", bound=msgspec.Struct)
 P = TypeVar("P")
 

@@ -14,10 +14,11 @@ import msgspec
 API_VERSION: Final = "2012-08-10"
 TARGET_PREFIX: Final = "DynamoDB_20120810."
 ATTRIBUTE_VALUE: Final = "AttributeValue"
+TABLE_ARN: Final = "TableArn"
 
 _TABLE_NAME: Final = {"type": "string", "min": 3, "max": 255, "pattern": "[a-zA-Z0-9_.-]+"}
 _AMENDED: Final[dict[str, dict[str, Any]]] = {
-    "TableArn": _TABLE_NAME,
+    TABLE_ARN: _TABLE_NAME,  # of the name in it
     "AttributeNameList": {"max": 255},
     "KeySchema": {"max": 2},
     "CreateTableInput": {"required": ["TableName", "AttributeDefinitions", "KeySchema"]},

@@ -9,10 +9,19 @@ from functools import cache
 from typing import Any, Final
 
 from keystead_node.api.errors import ValidationException
-from keystead_node.api.service_model import ATTRIBUTE_VALUE, ServiceModel, Shape
+from keystead_node.api.service_model import ATTRIBUTE_VALUE, TABLE_ARN, ServiceModel, Shape
+from keystead_node.api.table_names import table_name
 
 _ERRORS_MAX: Final = 10
-_TABLE_OPERATIONS: Final = ("CreateTable", "DescribeTable", "DeleteTable")
+_TABLE_OPERATIONS: Final = (
+    "CreateTable",
+    "DescribeTable",
+    "DeleteTable",
+    "UpdateTable",
+    "DescribeTimeToLive",
+    "UpdateTimeToLive",
+    "DescribeContinuousBackups",
+)
 _BATCH_OPERATIONS: Final = ("BatchGetItem", "BatchWriteItem")
 
 
@@ -43,6 +52,8 @@ def _check_members(model: ServiceModel, shape: Shape, members: dict[str, Any], p
 
 def _check_value(model: ServiceModel, name: str, value: Any, path: str, errors: list[str]) -> None:
     shape = model.shapes[name]
+    if name == TABLE_ARN:
+        value = table_name(value)
     errors += [
         f"Value '{_render(model, name, value)}' at '{path}' failed to satisfy constraint: {constraint}"
         for constraint in _broken(model, shape, value)
@@ -86,7 +97,8 @@ def _broken(model: ServiceModel, shape: Shape, value: Any) -> list[str]:
             broken.append(f"Member must satisfy regular expression pattern: {shape.pattern}")
     elif shape.type == "map" and shape.key is not None and shape.value is not None:
         key, member = model.shapes[shape.key.shape], model.shapes[shape.value.shape]
-        if any(_broken(model, key, name) for name in value):
+        names = map(table_name, value) if shape.key.shape == TABLE_ARN else value
+        if any(_broken(model, key, name) for name in names):
             broken.append(f"Map keys must satisfy constraint: [{', '.join(_limits(key))}]")
         if any(member.type == "list" and _broken(model, member, content or []) for content in value.values()):
             broken.append(f"Map value must satisfy constraint: [{', '.join(_limits(member))}]")

@@ -1,7 +1,7 @@
 """BatchGetItem: up to 100 items, up to 16 MB."""
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,15 @@ from keystead_node.api.requests import BatchGetItemRequest, KeysAndAttributes, R
 
 KEYS_MAX: Final = 100
 RESPONSE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+class _Read(NamedTuple):
+    """One key to read; `asked`: what the request calls the table, its name or ARN."""
+
+    asked: str
+    table: TableDefinition
+    row_key: bytes
+    key: Item
 
 
 def _prepare(request: BatchGetItemRequest) -> None:
@@ -36,17 +45,17 @@ async def batch_get_item(context: Context, body: bytes) -> bytes:
     """Reads items. Keys that could not be read now, or have no room in the response, come back as UnprocessedKeys,
     unless none could be read. Raises ApiError and ItemError."""
     request, _ = READER.read(body)
-    reads: list[tuple[TableDefinition, bytes, Item]] = []
+    reads: list[_Read] = []
     for name, wanted in request.RequestItems.items():
         table = await context.active_table(name, READER, body)
-        keyed = [(table, row_key_of_key(table, key), key) for key in wanted.Keys]
-        if len({row_key for _, row_key, _ in keyed}) != len(keyed):
+        keyed = [_Read(name, table, row_key_of_key(table, key), key) for key in wanted.Keys]
+        if len({read.row_key for read in keyed}) != len(keyed):
             raise ItemError("Provided list of item keys contains duplicates")
         reads += keyed
     outcomes = await asyncio.gather(
         *(
-            context.backend.read(table, row_key, request.RequestItems[table.name].ConsistentRead)
-            for table, row_key, _ in reads
+            context.backend.read(read.table, read.row_key, request.RequestItems[read.asked].ConsistentRead)
+            for read in reads
         ),
         return_exceptions=True,
     )
@@ -59,25 +68,25 @@ async def batch_get_item(context: Context, body: bytes) -> bytes:
 
 def _response(
     request: BatchGetItemRequest,
-    reads: list[tuple[TableDefinition, bytes, Item]],
+    reads: list[_Read],
     outcomes: list[bytes | BaseException | None],
 ) -> bytes:
     found: dict[str, list[memoryview]] = {name: [] for name in request.RequestItems}
     unprocessed: dict[str, KeysAndAttributes] = {}
-    units: dict[str, float] = dict.fromkeys(request.RequestItems, 0.0)
+    units: dict[str, float] = dict.fromkeys((read.table.name for read in reads), 0.0)
     response_bytes = 0
-    for (table, _, key), outcome in zip(reads, outcomes, strict=True):
-        consistent = request.RequestItems[table.name].ConsistentRead
+    for read, outcome in zip(reads, outcomes, strict=True):
+        consistent = request.RequestItems[read.asked].ConsistentRead
         if isinstance(outcome, BaseException) or (
             outcome is not None and response_bytes + len(outcome) > RESPONSE_BYTES_MAX
         ):
-            unprocessed.setdefault(table.name, KeysAndAttributes([], consistent)).Keys.append(key)
+            unprocessed.setdefault(read.asked, KeysAndAttributes([], consistent)).Keys.append(read.key)
             continue
         if outcome is not None:
             response_bytes += len(outcome)
-            found[table.name].append(row_json(outcome))
+            found[read.asked].append(row_json(outcome))
         if request.ReturnConsumedCapacity != "NONE":
-            units[table.name] += read_units(row_size(outcome) if outcome is not None else 0, consistent)
+            units[read.table.name] += read_units(row_size(outcome) if outcome is not None else 0, consistent)
     tables = [msgspec.json.encode(name) + b":[" + b",".join(items) + b"]" for name, items in found.items()]
     members = [
         b'"Responses":{' + b",".join(tables) + b"}",

@@ -17,8 +17,9 @@ REQUESTS_MAX: Final = 25
 
 
 class _Write(msgspec.Struct):
-    """One row to write; `value` None deletes it."""
+    """One row to write; `value` None deletes it. `asked`: what the request calls the table, its name or ARN."""
 
+    asked: str
     request: WriteRequest
     attributes: Item
     value: bytes | None
@@ -32,17 +33,17 @@ def _prepare(request: BatchWriteItemRequest) -> dict[str, list[_Write]]:
         raise ItemShapeError("a table's batch is too long")
     if sum(map(len, request.RequestItems.values())) > REQUESTS_MAX:
         raise ItemError("Too many items requested for the BatchWriteItem call")
-    return {name: [_prepare_write(write) for write in writes] for name, writes in request.RequestItems.items()}
+    return {name: [_prepare_write(name, write) for write in writes] for name, writes in request.RequestItems.items()}
 
 
-def _prepare_write(request: WriteRequest) -> _Write:
+def _prepare_write(asked: str, request: WriteRequest) -> _Write:
     put, delete = request.PutRequest, request.DeleteRequest
     if put is not None and delete is None:
         value, size = encode_row(put.Item)
-        return _Write(request, put.Item, value, size)
+        return _Write(asked, request, put.Item, value, size)
     if delete is not None and put is None:
         check_attributes(delete.Key)
-        return _Write(request, delete.Key, None, 0)
+        return _Write(asked, request, delete.Key, None, 0)
     raise ItemError(
         "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
     )
@@ -74,7 +75,7 @@ async def batch_write_item(context: Context, body: bytes) -> bytes:
     units: dict[str, float] = {}
     for (table, _, write), outcome in zip(rows, outcomes, strict=True):
         if isinstance(outcome, BaseException):
-            unprocessed.setdefault(table.name, []).append(write.request)
+            unprocessed.setdefault(write.asked, []).append(write.request)
         elif want_old:
             size = max(write.size, row_size(outcome) if outcome is not None else 0)
             units[table.name] = units.get(table.name, 0.0) + write_units(size)

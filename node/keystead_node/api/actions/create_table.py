@@ -8,40 +8,37 @@ from typing import Any, Final
 
 import msgspec
 
-from keystead_core.cluster_map import KeyAttribute, TableDefinition
+from keystead_core.cluster_map import KeyAttribute, TableDefinition, TableOptions
 from keystead_core.items import ItemError
 from keystead_node.api.actions.table_description import table_description
 from keystead_node.api.context import Context
-from keystead_node.api.requests import CreateTableRequest, RequestReader
+from keystead_node.api.requests import RequestReader
+from keystead_node.api.table_names import table_name
+from keystead_node.api.table_requests import CreateTableRequest
+from keystead_node.api.table_settings import check_units, settings_of
+from keystead_node.api.tags import TAG_PREFIX, checked_tags
 
-TAG_PREFIX: Final = "keystead:"
 TAG_LIMITS: Final = {
     "keystead:partitions": 10_000,
     "keystead:replicas": 7,
     "keystead:durable-zones": 7,
     "keystead:write-quorum": 7,
 }
-_UNITS_MAX: Final = 1_000_000_000_000
 _INVALID: Final = "One or more parameter values were invalid: "
 
 
 def _prepare(request: CreateTableRequest) -> TableDefinition:
     _check_billing(request)
     _check_keys(request)
-    if request.TableClass != "STANDARD":
-        raise ItemError(f"The table class {request.TableClass} is not supported by Keystead yet")
-    if request.StreamSpecification is not None and request.StreamSpecification.StreamEnabled:
-        raise ItemError("The parameter StreamSpecification of CreateTable is not supported by Keystead yet")
+    options = _options(request)
     types = {definition.AttributeName: definition.AttributeType for definition in request.AttributeDefinitions}
     keys = [KeyAttribute(element.AttributeName, types[element.AttributeName]) for element in request.KeySchema]
-    tags = {tag.Key: tag.Value for tag in request.Tags}
-    if len(tags) != len(request.Tags):
-        raise ItemError(f"{_INVALID}Duplicate tag keys found")
+    tags = checked_tags(request.Tags)
     partitions, replicas, durable_zones, write_quorum = (_number_tag(tags, name) for name in TAG_LIMITS)
     _check_tags(tags, replicas, durable_zones, write_quorum)
     throughput = request.ProvisionedThroughput
     return TableDefinition(
-        name=request.TableName,
+        name=table_name(request.TableName),
         table_id="",
         hash_key=keys[0],
         range_key=keys[1] if len(keys) > 1 else None,
@@ -56,6 +53,28 @@ def _prepare(request: CreateTableRequest) -> TableDefinition:
         billing_mode=request.BillingMode,
         read_units=throughput.ReadCapacityUnits if throughput is not None else 0,
         write_units=throughput.WriteCapacityUnits if throughput is not None else 0,
+        options=options,
+    )
+
+
+def _options(request: CreateTableRequest) -> TableOptions:
+    settings = settings_of(request)
+    encryption = settings["encryption"]
+    if request.OnDemandThroughput is not None and request.BillingMode != "PAY_PER_REQUEST":
+        raise ItemError(
+            f"{_INVALID}Neither MaxReadRequestUnits nor MaxWriteRequestUnits can be specified when BillingMode is "
+            "PROVISIONED"
+        )
+    return TableOptions(
+        table_class=settings["table_class"] or "",
+        encryption=encryption.kind if encryption is not None else "",
+        encryption_key=encryption.key if encryption is not None else "",
+        stream_view=settings["stream_view"] or "",
+        stream_label=settings["stream_label"],
+        read_requests_max=settings.get("read_requests_max") or 0,
+        write_requests_max=settings.get("write_requests_max") or 0,
+        warm_reads=settings.get("warm_reads") or 0,
+        warm_writes=settings.get("warm_writes") or 0,
     )
 
 
@@ -72,9 +91,7 @@ def _check_billing(request: CreateTableRequest) -> None:
         raise ItemError(
             f"{_INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
         )
-    for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
-        if getattr(throughput, name) > _UNITS_MAX:
-            raise ItemError(f"Given value {getattr(throughput, name)} for {name} is out of bounds")
+    check_units(throughput)
 
 
 def _check_keys(request: CreateTableRequest) -> None:

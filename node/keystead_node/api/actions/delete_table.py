@@ -4,13 +4,9 @@ import msgspec
 
 from keystead_node.api.actions.table_description import table_description
 from keystead_node.api.context import Context
-from keystead_node.api.errors import (
-    ValidationException,
-    named_table_not_found,
-    table_being_created,
-    table_being_deleted,
-)
-from keystead_node.api.requests import RequestReader, TableRequest
+from keystead_node.api.errors import ValidationException
+from keystead_node.api.requests import RequestReader
+from keystead_node.api.table_requests import TableRequest
 
 READER: RequestReader[TableRequest, None] = RequestReader("DeleteTable", TableRequest, lambda _: None, fast=False)
 
@@ -18,13 +14,7 @@ READER: RequestReader[TableRequest, None] = RequestReader("DeleteTable", TableRe
 async def delete_table(context: Context, body: bytes) -> bytes:
     """Begins to delete a table. Raises ApiError."""
     request, _ = READER.read(body)
-    table = await context.backend.resolve_table(request.TableName)
-    if table is None:
-        raise named_table_not_found(request.TableName)
-    if table.status == "CREATING":
-        raise table_being_created(table.name)
-    if table.status == "DELETING":
-        raise table_being_deleted(table.name)
+    table = await context.changeable_table(request.TableName)
     if table.deletion_protection:
         raise ValidationException(
             "Resource cannot be deleted as it is currently protected against deletion. "

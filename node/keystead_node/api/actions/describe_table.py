@@ -4,8 +4,8 @@ import msgspec
 
 from keystead_node.api.actions.table_description import table_description
 from keystead_node.api.context import Context
-from keystead_node.api.errors import named_table_not_found
-from keystead_node.api.requests import RequestReader, TableRequest
+from keystead_node.api.requests import RequestReader
+from keystead_node.api.table_requests import TableRequest
 
 READER: RequestReader[TableRequest, None] = RequestReader("DescribeTable", TableRequest, lambda _: None, fast=False)
 
@@ -13,8 +13,6 @@ READER: RequestReader[TableRequest, None] = RequestReader("DescribeTable", Table
 async def describe_table(context: Context, body: bytes) -> bytes:
     """Describes a table, also one that is being created or deleted. Raises ApiError."""
     request, _ = READER.read(body)
-    table = await context.backend.resolve_table(request.TableName)
-    if table is None:
-        raise named_table_not_found(request.TableName)
-    item_count, size_bytes = await context.backend.table_sizes(request.TableName)
+    table = await context.named_table(request.TableName)
+    item_count, size_bytes = await context.backend.table_sizes(table.name)
     return msgspec.json.encode({"Table": table_description(table, item_count, size_bytes)})

@@ -3,7 +3,8 @@
 import msgspec
 
 from keystead_node.api.context import Context
-from keystead_node.api.requests import ListTablesRequest, RequestReader
+from keystead_node.api.requests import RequestReader
+from keystead_node.api.table_requests import ListTablesRequest
 
 READER: RequestReader[ListTablesRequest, None] = RequestReader(
     "ListTables", ListTablesRequest, lambda _: None, fast=False
