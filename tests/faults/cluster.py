@@ -49,7 +49,9 @@ class Cluster:
         self.nodes = nodes
         self.settings = {"hot_log_mb": 64, **(settings or {})}
         self.links = links
-        self._environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        # The code of this very tree, whatever else is installed.
+        parts = [REPOSITORY, *(REPOSITORY / part for part in ("core", "node", "operator"))]
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, parts))}
         if node_command is not None:
             self._environment["KEYSTEAD_NODE_COMMAND"] = node_command
         if links is not None:
