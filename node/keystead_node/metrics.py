@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from keystead_node.copies import Copies
+from keystead_node.expiry import Expiry
 from keystead_node.log_writer import LogWriter
 from keystead_node.request_figures import RequestFigures
 from keystead_node.router import Router
@@ -28,19 +29,20 @@ class Metrics:
             "keystead_loop_stall_seconds", "How long the event loop was held, of those times", registry=self.registry
         )
 
-    def observe(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies) -> None:
-        self.registry.register(_Figures(shell, writer, router, copies))
+    def observe(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies, expiry: Expiry) -> None:
+        self.registry.register(_Figures(shell, writer, router, copies, expiry))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
 
 
 class _Figures:
-    def __init__(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies) -> None:
+    def __init__(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies, expiry: Expiry) -> None:
         self._shell, self._writer, self._router, self._copies = shell, writer, router, copies
+        self._expiry = expiry
 
     def collect(self) -> Iterable[Metric]:
-        core, peers = self._shell.core, self._shell.peers
+        core, peers, expiry = self._shell.core, self._shell.peers, self._expiry
         roles: dict[str, int] = {}
         uncommitted = 0
         for r in core.replicas.values():
@@ -64,5 +66,7 @@ class _Figures:
             ("keystead_forwarded_requests", "Requests sent on to another node", self._router.forwarded),
             ("keystead_request_retries", "Times that a request looked for its master again", self._router.retries),
             ("keystead_copied_bytes", "Bytes of physical copies sent", self._copies.bytes_copied),
+            ("keystead_expired_items", "Items deleted here because their time to live was over", expiry.items_expired),
+            ("keystead_expiry_rows", "Rows looked at for their time to live", expiry.rows_seen),
         ):
             yield CounterMetricFamily(name, help_text, value)

@@ -28,6 +28,7 @@ from keystead_node.clock import boottime_us
 from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, NodeConfig
 from keystead_node.copies import Copies
 from keystead_node.errors import WriteOutcomeUnknown
+from keystead_node.expiry import PERIOD_SECONDS, ROWS_PER_SECOND, Expiry
 from keystead_node.find_peers import PeerFinder
 from keystead_node.lease_lock import LeaseLock
 from keystead_node.log_writer import LogWriter
@@ -122,7 +123,10 @@ class NodeProcess:
         copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
         add_cause(self.shell.cause)
-        self.metrics.observe(self.shell, self.writer, self.router, self.copies)
+        period = config.number("expiry_period_seconds", PERIOD_SECONDS)
+        rate = config.number("expiry_rows_per_second", ROWS_PER_SECOND)
+        self.expiry = Expiry(self.shell, self.keeper, period, rate, time.time)
+        self.metrics.observe(self.shell, self.writer, self.router, self.copies, self.expiry)
         keys = self.access_keys
         check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
         self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
@@ -184,6 +188,7 @@ class NodeProcess:
             asyncio.ensure_future(self.finder.run()),
             asyncio.ensure_future(self._keep_house()),
             asyncio.ensure_future(self.stores.open_all()),
+            asyncio.ensure_future(self.expiry.run()),
         ]
         watched = [found.files for found in (self.tls, self.access_keys) if found is not None]
         self._tasks += [asyncio.ensure_future(files.watch()) for files in watched]

@@ -158,6 +158,11 @@ class Shell:
         for partition, gathered in proposals.items():
             self.post(ev.Propose(partition, gathered, clock))
 
+    def is_being_written(self, partition: PartitionId, row_key: bytes) -> bool:
+        """Is a write of the row under way whose outcome the rows do not show yet? One of unknown rows may be."""
+        under_way = [waiter for _, waiter in self._waiting.get(partition, ())]
+        return any(waiter.row_key in (row_key, b"") for waiter in [*under_way, *self._tokens.values()])
+
     def read_refusal(self, partition: PartitionId) -> str:
         """Judged against a clock read now, behind the request's arrival; the rows are read after it."""
         self.counters["reads"] += 1
