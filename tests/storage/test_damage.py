@@ -99,6 +99,18 @@ def lose_ring(disk: MemDisk) -> None:
         lose(disk, (1 + slot) * BLOCK_BYTES)
 
 
+def test_what_the_index_copy_alone_has_kept_is_in_a_second_place_before_anybody_relies_on_it() -> None:
+    """Found by the simulator (142588): a power loss had left the copy alone, and when that rotted, a promise was gone."""
+    disk, log, starts = small_log()
+    write_batch(disk, log, StateEntry(P1, state_of(7, 3)))
+    lose(disk, place_of(starts[-1]))
+    recover(disk, NODE, {})
+    lose_ring(disk)
+    _, replicas = recover(disk, NODE, {})
+    promised = {replica.partition: replica.state.promised for replica in replicas if replica.state}
+    assert promised[P1] == state_of(7, 3).promised
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("number", [7, 8])
 def test_the_last_batch_without_an_index_copy_is_torn_and_dropped(

@@ -215,7 +215,7 @@ class HotLog:
         unreported: Sequence[int],
         rescues: Sequence[tuple[int, int, int]],
     ) -> None:
-        """Recovery's word, which the next batch makes durable.
+        """Recovery's word, which the next batch makes durable; `rescue` writes one at once.
 
         What it dropped (to be snipped); damage that no batch names yet; and the batches, as (number, start, blocks),
         that are known only from the ring.
@@ -223,6 +223,20 @@ class HotLog:
         self._dropped_tails = list(dropped_tails.items())
         self._unreported = list(unreported)
         self._rescues = list(rescues)
+
+    def rescue(self) -> None:
+        """Writes and syncs a batch with recovery's word, where it found batches that are known only from the ring: what
+        the node says from now on rests on them, and they have one copy. On a full log the next batch has to do."""
+        if not self._rescues:
+            return
+        try:
+            writes = self.append([])
+        except HotLogFull:
+            return
+        for offset, data in writes:
+            self._disk.write(offset, data)
+        self._disk.sync()
+        self.synced(self.last_batch)
 
     def _is_scarce(self) -> bool:
         """Time to seal: what is sealed need not be moved."""

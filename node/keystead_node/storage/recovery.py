@@ -353,6 +353,8 @@ def recover(
     unreported = [batch for batch in report.unknown if batch not in index.unknown]
     log.resume(report.dropped_tails, unreported, recovery.rescues)
     log.report = report
+    if not read_only:
+        log.rescue()
     return log, replicas
 
 
