@@ -100,7 +100,7 @@ def lose_ring(disk: MemDisk) -> None:
 
 
 def test_what_the_index_copy_alone_has_kept_is_in_a_second_place_before_anybody_relies_on_it() -> None:
-    """Found by the simulator (142588): a power loss had left the copy alone, and when that rotted, a promise was gone."""
+    """Found by the simulator (142588): a power loss left the copy alone; when that rotted, a promise was gone."""
     disk, log, starts = small_log()
     write_batch(disk, log, StateEntry(P1, state_of(7, 3)))
     lose(disk, place_of(starts[-1]))
