@@ -21,6 +21,12 @@ CASES: dict[str, dict[str, Any]] = {
     "plain": {"tls": {"enabled": False}, "volumeRetention": "Delete"},
     "full": {
         "image": "registry.example/keystead:1",
+        "imagePullSecrets": [{"name": "registry"}],
+        "scheduling": {
+            "nodeSelector": {"disk": "nvme"},
+            "tolerations": [{"key": "for", "operator": "Equal", "value": "tables", "effect": "NoSchedule"}],
+            "priorityClassName": "storage",
+        },
         "zones": {"topologyKey": "example.com/rack", "names": ["r1", "r2"]},
         "storage": {"size": "100Gi", "className": "fast", "accessMode": "ReadWriteOncePod"},
         "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "2Gi"}},

@@ -125,7 +125,7 @@ class Reconciler:
             cluster = self._clusters[key] = Cluster(resource, self._cache, self._client, self._leadership)
         substrate = cluster.substrate
         substrate.resource = resource
-        zones = await self._zones.under(resource.spec["zones"]["topologyKey"])
+        zones = await self._zones.under(resource.spec["zones"]["topologyKey"], resource.spec.get("scheduling", {}))
         try:
             return await self._round(cluster, zones, began)
         except ActionFailed as problem:

@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+import msgspec
 import structlog
 
 from keystead_operator.kube.client import Forbidden, KubeClient
@@ -21,13 +22,17 @@ class Zones:
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._found: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._found: dict[tuple[str, bytes], tuple[float, tuple[str, ...]]] = {}
 
-    async def under(self, label: str) -> tuple[str, ...]:
-        """The label's values, sorted. Raises KubeError, but for a missing right."""
-        at, found = self._found.get(label, (0.0, ()))
+    async def under(self, label: str, scheduling: Json) -> tuple[str, ...]:
+        """The label's values, sorted, on machines that take pods of this `scheduling` (as in a StorageCluster's spec).
+
+        Raises KubeError, but for a missing right.
+        """
+        key = (label, msgspec.json.encode(scheduling, order="deterministic"))
+        at, found = self._found.get(key, (0.0, ()))
         now = time.monotonic()
-        if label in self._found and now - at < KEEP_SECONDS:
+        if key in self._found and now - at < KEEP_SECONDS:
             return found
         everywhere: set[str] = set()
         usable: set[str] = set()
@@ -36,17 +41,31 @@ class Zones:
                 for node in page:
                     name = node["metadata"]["labels"][label]
                     everywhere.add(name)
-                    if takes_pods(node):
+                    if takes_pods(node, scheduling):
                         usable.add(name)
         except Forbidden:
             log.info("nodes may not be read: zones are those that were known, or that the StorageCluster names")
             everywhere.update(found)
-        self._found[label] = (now, tuple(sorted(usable or everywhere)))
-        return self._found[label][1]
+        self._found[key] = (now, tuple(sorted(usable or everywhere)))
+        return self._found[key][1]
 
 
-def takes_pods(node: Json) -> bool:
-    """Whether a pod without tolerations of its own may be scheduled there: a zone of other machines is none for us."""
+def takes_pods(node: Json, scheduling: Json) -> bool:
+    """Whether a pod of this `scheduling` may run there: a zone of other machines is none for us."""
     spec = node.get("spec") or {}
-    taints = spec.get("taints") or ()
-    return not spec.get("unschedulable") and not any(taint.get("effect") in REPELLING for taint in taints)
+    labels = node["metadata"].get("labels") or {}
+    wanted = scheduling.get("nodeSelector", {})
+    if spec.get("unschedulable") or any(labels.get(name) != value for name, value in wanted.items()):
+        return False
+    repelling = [taint for taint in spec.get("taints") or () if taint.get("effect") in REPELLING]
+    tolerations = scheduling.get("tolerations", [])
+    return all(any(_tolerates(toleration, taint) for toleration in tolerations) for taint in repelling)
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    """Kubernetes' own rule: what is absent stands for any, and Exists asks for no value."""
+    if toleration.get("effect") not in (None, taint.get("effect")):
+        return False
+    if toleration.get("key") not in (None, "", taint["key"]):
+        return False
+    return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")

@@ -45,6 +45,7 @@ def template_hash(frame: Frame) -> str:
 
 
 def _spec(frame: Frame, zone: str, claim: str) -> Manifest:
+    scheduling = frame.spec.get("scheduling", {})
     made: Manifest = {
         "serviceAccountName": frame.node_account,
         "automountServiceAccountToken": True,
@@ -62,14 +63,21 @@ def _spec(frame: Frame, zone: str, claim: str) -> Manifest:
         "tolerations": [
             {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
             for state in ("not-ready", "unreachable")
-        ],
+        ]
+        + scheduling.get("tolerations", []),
         "topologySpreadConstraints": _spread(frame),
         "containers": [_container(frame)],
         "volumes": _volumes(frame, claim),
     }
+    node_selector = dict(scheduling.get("nodeSelector", {}))
     if frame.zoned:
-        made["nodeSelector"] = {frame.spec["zones"]["topologyKey"]: zone}
-    return made
+        node_selector[frame.spec["zones"]["topologyKey"]] = zone
+    optional = {
+        "nodeSelector": node_selector,
+        "priorityClassName": scheduling.get("priorityClassName"),
+        "imagePullSecrets": frame.spec.get("imagePullSecrets"),
+    }
+    return made | {name: value for name, value in optional.items() if value}
 
 
 def _spread(frame: Frame) -> list[Manifest]:

@@ -80,6 +80,11 @@ def list_map(description: str, items: Schema, *, key: str, items_max: int, **mor
     return described(schema, description, **more)
 
 
+def plain_list(description: str, items: Schema, *, items_max: int, **more: Any) -> Schema:
+    """A list that is replaced as a whole."""
+    return described({"type": "array", "maxItems": items_max, "items": items}, description, **more)
+
+
 def string_set(description: str, items: Schema, *, items_max: int, **more: Any) -> Schema:
     schema = {"type": "array", "maxItems": items_max, "x-kubernetes-list-type": "set", "items": items}
     return described(schema, description, **more)

@@ -16,6 +16,7 @@ from keystead_operator.spec.schema import (
     long,
     mapping,
     number,
+    plain_list,
     quantity,
     reference,
     rule,
@@ -78,6 +79,29 @@ def _resources() -> Schema:
         {
             "requests": mapping("What is set aside.", amounts, entries_max=8),
             "limits": mapping("What is the most.", amounts, entries_max=8),
+        },
+    )
+
+
+def _scheduling() -> Schema:
+    toleration = struct(
+        "As in a pod.",
+        {
+            "key": text("Key of the taint; any if absent.", length_max=317),
+            "operator": choice("How the value is compared; Equal if absent.", "Exists", "Equal"),
+            "value": text("Value of the taint.", length_max=63),
+            "effect": choice("Effect of the taint; any if absent.", "NoSchedule", "PreferNoSchedule", "NoExecute"),
+            "tolerationSeconds": long("How long NoExecute is put up with; for ever if absent.", 0, LONG_MAX),
+        },
+    )
+    return struct(
+        "On which machines nodes may run, and how they stand against other pods. A change restarts them, zone by zone.",
+        {
+            "nodeSelector": mapping(
+                "Labels that a machine must have.", text("Value of the label.", length_max=63), entries_max=16
+            ),
+            "tolerations": plain_list("Taints of machines that are put up with.", toleration, items_max=32),
+            "priorityClassName": text("PriorityClass of the pods; the default one if absent.", minLength=1),
         },
     )
 
@@ -159,6 +183,13 @@ def _spec() -> Schema:
                 default="5m",
             ),
             "image": text("Image of the nodes; the operator's own if absent.", length_max=512, minLength=1),
+            "imagePullSecrets": list_map(
+                "Secrets by which the image is pulled.",
+                reference("A Secret of the same namespace."),
+                key="name",
+                items_max=16,
+            ),
+            "scheduling": _scheduling(),
             "tls": with_own_default(_tls()),
             "credentials": struct(
                 "Who may use the API.",
