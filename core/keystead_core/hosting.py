@@ -34,9 +34,13 @@ class Hosted(msgspec.Struct, frozen=True):
 
 
 def plan_hosting(
-    entry: PartitionEntry, node: NodeId, hosted: Hosted | None
+    entry: PartitionEntry, node: NodeId, hosted: Hosted | None, registered: bool
 ) -> list[DropReplica | HostReplica | SetTarget]:
-    """What the node's core is to be told about one partition of the map."""
+    """What the node's core is to be told about one partition of the map.
+
+    A node that has not `registered` since its start takes on nothing but what it founds: its volume may be an old copy,
+    which the catalog refuses, and then whatever it took on would be lost with it.
+    """
     events: list[DropReplica | HostReplica | SetTarget] = []
     named = [t for t in [*entry.target, *entry.members, *entry.founders] if t.node == node]
     current = {t.replica for t in [*entry.target, *entry.members]}
@@ -47,8 +51,8 @@ def plan_hosting(
         hosted = None
     if hosted is None and wanted is not None:
         is_founder = any(t.replica == wanted for t in entry.founders)
-        founding = founding_of(entry) if is_founder else None
-        events.append(HostReplica(entry.id, wanted, founding))
+        if is_founder or registered:
+            events.append(HostReplica(entry.id, wanted, founding_of(entry) if is_founder else None))
     if hosted is not None or wanted is not None:
         # Of the map's quorum only what exceeds a majority is a rule; a majority follows the number of voters.
         majority = len([t for t in entry.target if t.role != "learner"]) // 2 + 1

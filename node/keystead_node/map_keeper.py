@@ -182,12 +182,10 @@ class MapKeeper:
     def _react(self, entries: list, removed: list[PartitionId]) -> None:  # type: ignore[type-arg]
         self._dial()
         for entry in entries:
-            for event in plan_hosting(entry, self._shell.core.id, self._hosted(entry.id)):
+            for event in plan_hosting(entry, self._shell.core.id, self._hosted(entry.id), self.registered):
                 if isinstance(event, HostReplica) and event.founding is not None and not self.may_found:
                     log.error("not founding a replica on a damaged volume", partition=entry.id)
                     continue
-                if isinstance(event, HostReplica) and event.founding is None and not self.registered:
-                    continue  # An old copy of a volume is refused there, and would be lost with all that it took on.
                 if isinstance(event, SetTarget):
                     if self._targets.get(entry.id) == event:
                         continue

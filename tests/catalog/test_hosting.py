@@ -1,11 +1,12 @@
-"""Which replicas a node drops: only what a committed membership, newer than the replica's own, leaves out."""
+"""Which replicas a node takes on, and which it drops: only what a committed membership, newer than its own, leaves out."""
 
+import msgspec
 import pytest
 
 from keystead_core.cluster_map import PartitionEntry, ReplicaTarget
 from keystead_core.hosting import Hosted, plan_hosting
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
-from keystead_core.replication.events import DropReplica
+from keystead_core.replication.events import DropReplica, HostReplica
 
 HERE = NodeId("a")
 OTHERS = [ReplicaTarget(ReplicaId(n), NodeId(f"n{n}"), f"z{n}", "voter") for n in (1, 2, 3)]
@@ -43,5 +44,18 @@ def entry(version: int, epoch: int) -> PartitionEntry:
 def test_a_replica_goes_once_a_later_membership_is_committed_without_it(
     committed: tuple[int, int], own: tuple[int, int], dropped: bool
 ) -> None:
-    events = plan_hosting(entry(*committed), HERE, Hosted(ReplicaId(9), *own))
+    events = plan_hosting(entry(*committed), HERE, Hosted(ReplicaId(9), *own), True)
     assert (DropReplica(PartitionId(5), ReplicaId(9)) in events) == dropped
+
+
+@pytest.mark.parametrize(
+    ("founder", "registered", "taken"), [(False, False, []), (False, True, [9]), (True, False, [9])]
+)
+def test_a_node_takes_on_a_replica_once_it_is_registered(founder: bool, registered: bool, taken: list[int]) -> None:
+    """Found by the simulator (123080): an old copy of a volume joined a group before the catalog refused it."""
+    here = ReplicaTarget(ReplicaId(9), HERE, "z1", "voter")
+    wanted = msgspec.structs.replace(
+        entry(1, 1), target=[*OTHERS, here], founders=[*OTHERS, here] if founder else OTHERS
+    )
+    events = plan_hosting(wanted, HERE, None, registered)
+    assert [event.replica for event in events if isinstance(event, HostReplica)] == taken
