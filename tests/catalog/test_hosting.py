@@ -1,4 +1,4 @@
-"""Which replicas a node takes on; and drops: only what a committed membership, newer than the replica's own, leaves out."""
+"""What a node takes on, and what it drops: only what a committed membership, newer than its own, leaves out."""
 
 import msgspec
 import pytest
