@@ -57,3 +57,22 @@ def test_candidate_that_is_too_far_behind_leaves_the_next_turn_to_its_supporters
     assert not sent(rig.step(ev.Tick()), msg.Probe)
     rig.now += supporters_turn
     assert sent(rig.step(ev.Tick()), msg.Probe)
+
+
+def test_candidate_asks_once_for_what_comes_next_however_often_the_last_answer_comes() -> None:
+    """Found by the simulator (146611): where a network doubled messages, each doubled the questions: a storm."""
+    first = founding_record()
+    newer = chain(first, 3, 3)
+    rig = Rig([first])
+    rig.now += 200_000
+    rig.step(ev.Tick())
+    rig.hear(B, msg.ProbeReply(GROUP, ReplicaId(2), BOOT, 0, 3, 3, 3, False, ""))
+    rig.now += 100_000
+    rig.step(ev.Tick())
+    rig.sync()
+    epoch = rig.replica.promised
+    rig.hear(C, msg.Support(GROUP, ReplicaId(3), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
+    rig.hear(B, msg.Support(GROUP, ReplicaId(2), BOOT, epoch, ReplicaId(1), BOOT, 3, 3, 1))
+    part = msg.LogFetched(GROUP, ReplicaId(2), BOOT, epoch, point(first), newer[0].raw, 3)
+    asked = [message for _ in range(3) for message in sent(rig.hear(B, part), msg.FetchLog, B)]
+    assert [fetch.after for fetch in asked] == [point(newer[0])]

@@ -252,11 +252,16 @@ def _fetch(r: Replica, supporter: ReplicaId) -> None:
     c = r.candidacy
     assert c is not None
     c.phase, c.fetching = "fetch", supporter
+    r.wake(r.node.now + suspicion.patience(r, c.epoch))
+    _fetch_behind(r, c, r.commit_lsn)
+
+
+def _fetch_behind(r: Replica, c: Candidacy, lsn: Lsn) -> None:
     c.phase_ends = r.node.now + suspicion.patience(r, c.epoch)
-    r.wake(c.phase_ends)
-    after = r.log.point_at(r.commit_lsn)
+    c.fetching_after = lsn
+    after = r.log.point_at(lsn)
     assert after is not None
-    r.send(supporter, FetchLog(r.partition, r.id, r.node.boot, c.epoch, after))
+    r.send(c.fetching, FetchLog(r.partition, r.id, r.node.boot, c.epoch, after))
 
 
 def on_log_fetched(r: Replica, m: LogFetched) -> None:
@@ -264,6 +269,8 @@ def on_log_fetched(r: Replica, m: LogFetched) -> None:
     c = r.candidacy
     if c is None or c.phase != "fetch" or m.epoch != c.epoch or m.replica != c.fetching:
         return
+    if m.records and m.prev.lsn != c.fetching_after:
+        return  # It came twice. To ask again for each would be a storm where a network doubles messages.
     try:
         records = decode_records(m.records)
     except RecordError:
@@ -279,10 +286,7 @@ def on_log_fetched(r: Replica, m: LogFetched) -> None:
         r.log.append(new, r.node.persist(AppendEntry(r.partition, r.commit_lsn, new)))
         r.node.after_sync(r)
     if records[-1].lsn < m.last_lsn:
-        c.phase_ends = r.node.now + suspicion.patience(r, c.epoch)
-        after = r.log.point_at(records[-1].lsn)
-        assert after is not None
-        r.send(m.replica, FetchLog(r.partition, r.id, r.node.boot, c.epoch, after))
+        _fetch_behind(r, c, records[-1].lsn)
         return
     c.phase, c.fetching = "gather", NO_REPLICA
     _request(r)  # The membership may be another now.

@@ -96,8 +96,8 @@ class Candidacy:
     """An election that this replica stands for. phase: probe -> lock -> promise -> gather (-> fetch -> gather)."""
 
     __slots__ = (
-        "closes_at", "deferred", "epoch", "fetching", "lapsed", "phase", "phase_ends", "refusals", "release",
-        "resend_at", "supporters",
+        "closes_at", "deferred", "epoch", "fetching", "fetching_after", "lapsed", "phase", "phase_ends", "refusals",
+        "release", "resend_at", "supporters",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -108,6 +108,7 @@ class Candidacy:
         self.supporters: dict[ReplicaId, tuple[Epoch, Lsn]] = {}
         self.release: Release | None = None
         self.fetching = NO_REPLICA
+        self.fetching_after: Lsn = 0
         self.phase_ends: Micros = NEVER
         self.closes_at: Micros = NEVER
         self.resend_at: Micros = NEVER
