@@ -46,14 +46,14 @@ class Stage:
         self.operator = operator
         self.proxy = proxy
 
-    def apply(self, count: int) -> None:
+    def apply(self, count: int, replicas: int) -> None:
         """Creates Tables of one partition each, as fast as the API server takes them."""
         own = local()
 
         def one(number: int) -> None:
             if not hasattr(own, "api"):
                 own.api = admin_of(self.control_plane)
-            own.api.create(table(f"table-{number:05}", partitions={"count": 1}), NAMESPACE)
+            own.api.create(_small_table(f"table-{number:05}", replicas), NAMESPACE)
 
         with ThreadPoolExecutor(APPLIERS) as pool:
             list(pool.map(one, range(count)))
@@ -61,6 +61,10 @@ class Stage:
     def available(self) -> int:
         """How many Tables are Available."""
         return sum(_is_available(one) for one in self.cluster.api.objects("Table", NAMESPACE))
+
+
+def _small_table(name: str, replicas: int) -> Object:
+    return table(name, partitions={"count": 1}, replicas=replicas, durableZones=1)
 
 
 def _is_available(one: Object) -> bool:
@@ -126,12 +130,12 @@ def _table(api: Api, name: str) -> Object:
 
 
 def many_tables(
-    count: int, seconds_must: float, seconds_aim: float, megabytes_must: float, megabytes_aim: float
+    count: int, replicas: int, seconds_must: float, seconds_aim: float, megabytes_must: float, megabytes_aim: float
 ) -> list[Row]:
     """All applied at once; the operator's memory afterwards, and what it asks of the API server while idle."""
     with stage() as found:
         began = time.monotonic()
-        found.apply(count)
+        found.apply(count, replicas)
         applied = time.monotonic() - began
         progress = []
         while (now_available := found.available()) < count:
@@ -158,7 +162,7 @@ def many_tables(
             aim=seconds_aim,
             better="less",
             raw={"applied after, s": [round(applied, 1)], "available meanwhile": [float(one) for one in progress]},
-            note=f"one partition and three replicas each; the last was applied after {applied:.0f} s",
+            note=f"one partition of {replicas} replicas each; the last was applied after {applied:.0f} s",
         ),
         Row(
             what=f"{what}: operator's memory",
@@ -185,8 +189,9 @@ def many_tables(
 
 CASES: dict[str, Callable[[bool], list[Row]]] = {
     "one": lambda quick: one_table(3 if quick else 15),
-    "1000": lambda quick: many_tables(50 if quick else 1000, 600, 180, 200, 120),
-    "5000": lambda quick: many_tables(100 if quick else 5000, 3600, 1800, 400, 250),
+    "1000": lambda quick: many_tables(50 if quick else 1000, 3, 600, 180, 200, 120),
+    # Two cores do not carry the elections of 15,000 replicas: it is the operator that is measured here.
+    "5000": lambda quick: many_tables(100 if quick else 5000, 1, 3600, 1800, 400, 250),
 }
 
 

@@ -119,7 +119,8 @@ def _container(frame: Frame) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
         "startupProbe": _probe(frame, "/healthz", period_seconds=1, failures=600),
-        "livenessProbe": _probe(frame, "/healthz", period_seconds=10, failures=6),
+        # Late: the others take over by themselves, and who restarts what is only overloaded makes that worse.
+        "livenessProbe": _probe(frame, "/healthz", period_seconds=30, failures=4, timeout_seconds=30),
         "readinessProbe": _probe(frame, "/readyz", period_seconds=2, failures=2),
         "lifecycle": {"preStop": {"exec": {"command": ["keystead-node", "prestop", "--config", config]}}},
         "volumeMounts": _mounts(frame),
@@ -130,13 +131,13 @@ def _from_field(name: str, path: str) -> Manifest:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _probe(frame: Frame, path: str, *, period_seconds: int, failures: int) -> Manifest:
+def _probe(frame: Frame, path: str, *, period_seconds: int, failures: int, timeout_seconds: int = 5) -> Manifest:
     """Start and life are the process's own; readiness says that requests may come. A missing quorum fails none."""
     scheme = "HTTPS" if frame.encrypted else "HTTP"
     return {
         "httpGet": {"path": path, "port": ADMIN_PORT, "scheme": scheme},
         "periodSeconds": period_seconds,
-        "timeoutSeconds": 5,
+        "timeoutSeconds": timeout_seconds,
         "failureThreshold": failures,
     }
 
