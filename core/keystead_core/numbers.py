@@ -82,6 +82,33 @@ def normalise_number(text: str) -> str:
     return format_number(parse_number(text))
 
 
+def add_numbers(one: str, other: str) -> str:
+    """The exact sum as canonical text. Raises NumberError: a sum of more than 38 digits is refused, not rounded."""
+    return _sum(parse_number(one), parse_number(other))
+
+
+def subtract_numbers(one: str, other: str) -> str:
+    """The exact difference as canonical text. Raises NumberError as `add_numbers` does."""
+    negative, digits, exponent = parse_number(other)
+    return _sum(parse_number(one), Decimal38(not negative, digits, exponent))
+
+
+def _sum(one: Decimal38, other: Decimal38) -> str:
+    last = min(_last_exponent(one), _last_exponent(other))
+    return normalise_number(f"{_scaled(one, last) + _scaled(other, last)}E{last}")
+
+
+def _last_exponent(number: Decimal38) -> int:
+    """The power of ten that the last digit counts."""
+    return number.exponent - len(number.digits) + 1
+
+
+def _scaled(number: Decimal38, last: int) -> int:
+    """The number as a multiple of ten to the power `last`."""
+    magnitude: int = int(number.digits or "0") * 10 ** (_last_exponent(number) - last)
+    return -magnitude if number.negative else magnitude
+
+
 def number_bytes(canonical: str) -> int:
     """What a number counts in an item's size: a byte, and one for each begun pair of digits left and right of the
     point (zeros at the ends of the number left out), and one if it is negative."""
