@@ -1,12 +1,20 @@
 """Numbers are read exactly, normalised to the service's text, and refused in its words."""
 
-from decimal import Decimal
+import re
+from decimal import Context, Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keystead_core.numbers import NumberError, normalise_number, number_bytes, parse_number
+from keystead_core.numbers import (
+    NumberError,
+    add_numbers,
+    normalise_number,
+    number_bytes,
+    parse_number,
+    subtract_numbers,
+)
 
 NUMBERS = st.builds(
     lambda digits, scale, negative: f"{'-' if negative else ''}{digits}e{scale - len(str(digits)) + 1}",
@@ -75,3 +83,34 @@ def test_normalising_keeps_the_value_and_is_idempotent(text: str) -> None:
 )
 def test_a_number_counts_its_pairs_of_digits(text: str, size: int) -> None:
     assert number_bytes(normalise_number(text)) == size
+
+
+@given(NUMBERS, NUMBERS)
+def test_sums_and_differences_are_exact_or_refused(one: str, other: str) -> None:
+    with localcontext(Context(prec=400, Emax=1000, Emin=-1000)):
+        for compute, exact in (
+            (add_numbers, Decimal(one) + Decimal(other)),
+            (subtract_numbers, Decimal(one) - Decimal(other)),
+        ):
+            try:
+                expected = normalise_number(f"{exact:E}")
+            except NumberError as error:
+                with pytest.raises(NumberError, match=re.escape(str(error))):
+                    compute(one, other)
+            else:
+                assert compute(one, other) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "total"),
+    [
+        ("0.1", "0.2", "0.3"),
+        ("-5", "5", "0"),
+        ("0", "0", "0"),
+        ("9" * 38, "1", "1" + "0" * 38),
+        ("1e125", "-1e125", "0"),
+        ("1e-130", "-1e-130", "0"),
+    ],
+)
+def test_sums_are_canonical(one: str, other: str, total: str) -> None:
+    assert add_numbers(one, other) == total
