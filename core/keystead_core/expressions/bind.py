@@ -130,17 +130,17 @@ def _check_operands(operation: Operation) -> None:
         )
     if operator in _PATH_FUNCTIONS and not isinstance(operands[0], Path):
         raise ExpressionError(f"Operator or function requires a document path; operator or function: {operator}")
-    if operator in _DISTINCT and isinstance(operands[0], Path) and operands[0] in operands[1:]:
-        raise ExpressionError(
-            "The first operand must be distinct from the remaining operands for this operator or function; "
-            f"operator: {operator}, first operand: {operands[0]}"
-        )
     allowed = _OPERAND_TYPES.get(operator)
     if allowed is not None:
         for operand in operands:
             kind = _static_type(operand)
             if kind is not None and kind not in allowed:
                 raise _incorrect_type(operator, kind)
+    if operator in _DISTINCT and isinstance(operands[0], Path) and operands[0] in operands[1:]:
+        raise ExpressionError(
+            "The first operand must be distinct from the remaining operands for this operator or function; "
+            f"operator: {operator}, first operand: {operands[0]}"
+        )
     if operator == "BETWEEN":
         _check_bounds(operands[1], operands[2])
     elif operator == "attribute_type":
