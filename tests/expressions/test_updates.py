@@ -164,6 +164,12 @@ def test_sets_gain_and_lose_elements(old: Attribute, added: Attribute, deleted: 
     assert updated("DELETE e :v", item(e=old), {":v": operand}) == {"e": deleted}
 
 
+def test_copies_that_no_item_could_hold_are_refused_before_they_are_measured() -> None:
+    stored = item(big=lst(*[n(1)] * 100_000))
+    text = "SET " + ", ".join(f"c{number} = big" for number in range(250))
+    assert refusal(apply_update, update(text), stored) == "Item size to update has exceeded the maximum allowed size"
+
+
 def test_an_update_of_no_item_starts_from_its_key() -> None:
     assert updated("SET a = :s ADD c :n", item(pk=s("k"))) == {"pk": s("k"), "a": s("x"), "c": n(1)}
 

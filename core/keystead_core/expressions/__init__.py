@@ -48,9 +48,10 @@ from keystead_core.expressions.paths import project
 from keystead_core.expressions.placeholders import Placeholders
 from keystead_core.expressions.read import read_condition, read_projection, read_update
 from keystead_core.expressions.tree import Condition, Path, Projection, Update
-from keystead_core.expressions.updates import Updated, apply_update
+from keystead_core.expressions.updates import ITEM_TOO_LARGE, Updated, apply_update
 
 __all__ = [
+    "ITEM_TOO_LARGE",
     "Condition",
     "ExpressionError",
     "KeyComparison",

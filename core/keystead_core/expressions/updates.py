@@ -13,8 +13,10 @@ from keystead_core.expressions.errors import ExpressionError
 from keystead_core.expressions.paths import resolve
 from keystead_core.expressions.tree import Action, Literal, Node, Operation, Path, Projection, Update
 from keystead_core.expressions.values import SET_TYPES, type_of
-from keystead_core.items import Attribute, Item
+from keystead_core.items import ITEM_BYTES_MAX, Attribute, Item, check_attributes
 from keystead_core.numbers import NumberError, add_numbers, subtract_numbers
+
+ITEM_TOO_LARGE: Final = "Item size to update has exceeded the maximum allowed size"
 
 _INVALID_PATH: Final = "The document path provided in the update expression is invalid for update"
 _INCORRECT_TYPE: Final = "An operand in the update expression has an incorrect data type"
@@ -43,16 +45,24 @@ class _Change:
 def apply_update(update: Update, item: Item) -> Updated:
     """`item` holds the key attributes alone where there is no item yet. Raises ExpressionError.
 
-    That the new item may be stored is for `items.encode_row` to say: its size, and how deep it is nested.
+    That the new item may be stored is for `items.encode_row` to say: how deep it is nested, and its size, which here is
+    checked for the new values alone. The service says ITEM_TOO_LARGE where `encode_row` speaks of an item that is put.
     """
     for action in update.actions:
         _check_parent(action.path, item)
     root = _Change()
+    size = 0
     for action in update.actions:
         change = root
         for element in action.path.elements:
             change = change.below.setdefault(element, _Change())
-        change.new = _result(action, item, _TYPE_MISMATCH if update.is_legacy else _INCORRECT_TYPE)
+        new = _result(action, item, _TYPE_MISMATCH if update.is_legacy else _INCORRECT_TYPE)
+        if new is not None:
+            # A thousand copies of an attribute are cheap to name; nobody should have to measure them all.
+            size += check_attributes({"": new})
+            if size > ITEM_BYTES_MAX:
+                raise ExpressionError(ITEM_TOO_LARGE)
+        change.new = new
     touched = Projection(tuple(action.path for action in update.actions))
     return Updated(_changed_members(root, item), touched)
 
