@@ -7,7 +7,7 @@ A partition that is missing from a map is not thereby deleted: only `ClusterMap.
 replica of a deleted table for no other reason.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 import msgspec
 
@@ -259,6 +259,11 @@ class RangeIndex:
             return found
         place = bisect_right(self._lows, low)
         return self._entries[place] if place < len(self._entries) else None
+
+    def before(self, high: bytes | None) -> PartitionEntry | None:
+        """The partition that holds the keys right below `high` (None: the highest): what a backward scan reads next."""
+        place = len(self._entries) if high is None else bisect_left(self._lows, high)
+        return self._entries[place - 1] if place else None
 
     @property
     def entries(self) -> tuple[PartitionEntry, ...]:

@@ -21,9 +21,9 @@ def row_key_of_item(table: TableDefinition, item: Item) -> bytes:
     """The row key of a whole item. Raises ItemError."""
     range_key = table.range_key
     if range_key is None:
-        return make_row_key(_part(table.hash_key, _content_of_item(table.hash_key, item), True))
-    partition = _part(table.hash_key, _content_of_item(table.hash_key, item), True)
-    return make_row_key(partition, _part(range_key, _content_of_item(range_key, item), False))
+        return make_row_key(key_part(table.hash_key, _content_of_item(table.hash_key, item), True))
+    partition = key_part(table.hash_key, _content_of_item(table.hash_key, item), True)
+    return make_row_key(partition, key_part(range_key, _content_of_item(range_key, item), False))
 
 
 def row_key_of_key(table: TableDefinition, key: Item) -> bytes:
@@ -31,10 +31,10 @@ def row_key_of_key(table: TableDefinition, key: Item) -> bytes:
     range_key = table.range_key
     if len(key) != (1 if range_key is None else 2):
         raise ItemError(SCHEMA_MISMATCH)
-    partition = _part(table.hash_key, _content_of_key(table.hash_key, key), True)
+    partition = key_part(table.hash_key, _content_of_key(table.hash_key, key), True)
     if range_key is None:
         return make_row_key(partition)
-    return make_row_key(partition, _part(range_key, _content_of_key(range_key, key), False))
+    return make_row_key(partition, key_part(range_key, _content_of_key(range_key, key), False))
 
 
 def key_of_item(table: TableDefinition, item: Item) -> Item:
@@ -68,7 +68,8 @@ def _content_of_key(attribute: KeyAttribute, key: Item) -> Any:
     return content
 
 
-def _part(attribute: KeyAttribute, content: str, is_hash: bool) -> bytes:
+def key_part(attribute: KeyAttribute, content: str, is_hash: bool) -> bytes:
+    """What a key attribute's value is in a row key. Raises ItemError where it may be no key."""
     if attribute.type == "N":
         return encode_number(content)
     if not content:

@@ -68,6 +68,12 @@ def encode_number(text: str) -> bytes:
     return bytes((_ABOVE, exponent - EXPONENT_MIN, *(pair + 1 for pair in pairs), 0))
 
 
+def encode_prefix(kind: str, value: KeyValue) -> bytes:
+    """What the parts of all S or B values that begin with `value` begin with."""
+    assert kind != "N"
+    return encode_part(kind, value)[: -len(_TERMINATOR)]
+
+
 def encode_part(kind: str, value: KeyValue) -> bytes:
     """The part of a value of type `kind` (S, N or B)."""
     if kind == "B":
@@ -85,6 +91,12 @@ def make_row_key(partition_part: bytes, sort_part: bytes = b"") -> bytes:
 def next_key(row_key: bytes) -> bytes:
     """The lowest key above `row_key`."""
     return row_key + b"\x00"
+
+
+def keys_with_prefix(prefix: bytes) -> KeyRange:
+    """All keys that begin with `prefix`."""
+    stem = prefix.rstrip(b"\xff")
+    return KeyRange(prefix, stem[:-1] + bytes((stem[-1] + 1,)) if stem else None)
 
 
 def hash_range(index: int, count: int) -> KeyRange:

@@ -6,11 +6,12 @@ one, within bounds: a refusal means that nothing was done, so it may be said aga
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import PartitionEntry, TableDefinition
+from keystead_core.cluster_map import PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_node.api import errors
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
@@ -101,16 +102,30 @@ class Router:
 
     async def write(self, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
         entry = await self._find(table, row_key)
+        request = rq.WriteRow(entry.id, entry.generation, row_key, value, want_old)
+        return await self._write_at_master(
+            entry, request, lambda: self._rows.write(entry.id, entry.generation, row_key, value, want_old)
+        )
+
+    async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
+        entry = await self._find(table, row_key)
+        request = rq.ChangeRow(entry.id, entry.generation, row_key, change)
+        outcome = await self._write_at_master(entry, request, lambda: self._rows.change(entry.id, row_key, change))
+        assert outcome is not None
+        return outcome
+
+    async def _write_at_master(
+        self, entry: PartitionEntry, request: rq.Request, here: Callable[[], Awaitable[bytes | None]]
+    ) -> bytes | None:
+        """`here` does what the request asks for on this node. Raises ApiError."""
         if self._shell.master_of(entry.id) == self._own:
             try:
-                return await self._rows.write(entry.id, entry.generation, row_key, value, want_old)
+                return await here()
             except NotMaster:
                 pass
             except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull) as error:
                 raise _api_error(error) from error
-        request = rq.WriteRow(entry.id, entry.generation, row_key, value, want_old)
-        answer = await self._at_master(entry, lambda: request, writes=True)
-        return answer.value
+        return (await self._at_master(entry, lambda: request, writes=True)).value
 
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
         entry = await self._find(table, row_key)
@@ -130,21 +145,29 @@ class Router:
         consistent: bool,
         max_rows: int,
         max_bytes: int,
+        backwards: bool = False,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         found: list[tuple[bytes, bytes]] = []
         while True:
-            entry = await self._find(table, low)
+            entry = await self._look_up(table, partial(_next_of_scan, low, high, backwards))
+            first = max(low, entry.low) if backwards else low
             end = entry.high if high is None else high if entry.high is None else min(high, entry.high)
-            request = rq.ScanRows(entry.id, entry.generation, low, end, consistent, max_rows - len(found), max_bytes)
+            request = rq.ScanRows(
+                entry.id, entry.generation, first, end, consistent, max_rows - len(found), max_bytes, backwards
+            )
             answer = await self._scan_one(entry, request)
             found += answer.rows
             max_bytes -= sum(len(value) for _, value in answer.rows)
             full = answer.more or len(found) >= max_rows or max_bytes <= 0
             if full and found:
                 return found, found[-1][0]
-            if end is None or end == high:
+            if (first == low) if backwards else (end is None or end == high):
                 return found, None
-            low = end
+            if backwards:
+                high = first
+            else:
+                assert end is not None
+                low = end
 
     async def _scan_one(self, entry: PartitionEntry, request: rq.ScanRows) -> rq.Answer:
         local = self._rows.has_rows(entry.id) and not request.consistent
@@ -173,12 +196,18 @@ class Router:
     # -- finding the master ---------------------------------------------------------------------------------------
 
     async def _find(self, table: TableDefinition, row_key: bytes) -> PartitionEntry:
+        return await self._look_up(table, lambda index: index.find(row_key))
+
+    async def _look_up(
+        self, table: TableDefinition, find: Callable[[RangeIndex], PartitionEntry | None]
+    ) -> PartitionEntry:
+        """Where `find` finds nothing in the map, the map is brought up to date once. Raises ApiError."""
         index = self._keeper.routes.table(table.name)
-        entry = index.find(row_key) if index is not None else None
+        entry = find(index) if index is not None else None
         if entry is None:
             await self._catch_up()
             index = self._keeper.routes.table(table.name)
-            entry = index.find(row_key) if index is not None else None
+            entry = find(index) if index is not None else None
         if entry is None:
             raise errors.table_not_found()
         return entry
@@ -232,6 +261,10 @@ class Router:
             if writes and failure.sent:
                 raise errors.OutcomeUnknown() from failure
             return rq.Answer(rq.NOT_MASTER, reason=str(failure))
+
+
+def _next_of_scan(low: bytes, high: bytes | None, backwards: bool, index: RangeIndex) -> PartitionEntry | None:
+    return index.before(high) if backwards else index.find(low)
 
 
 def _api_error(error: Exception) -> errors.ApiError:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from keystead_core.ids import PartitionId
+from keystead_core.row_changes import Decision, decide
 from keystead_node.errors import DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
 from keystead_node.shell import Shell
 from keystead_node.storage.row_store import RowStore
@@ -30,6 +31,17 @@ class LocalRows:
             raise DiskNearlyFull
         return await self.shell.write(partition, row_key, value, want_old)
 
+    async def change(self, partition: PartitionId, row_key: bytes, change: bytes) -> bytes:
+        """The encoded outcome. Raises NotMaster, Overloaded, DiskNearlyFull (nothing was done), WriteOutcomeUnknown."""
+
+        def judged(value: bytes | None) -> Decision:
+            decision = decide(change, value)
+            if self.disk_is_short and decision.writes and decision.value is not None:
+                raise DiskNearlyFull
+            return decision
+
+        return await self.shell.change(partition, row_key, judged)
+
     async def get(self, partition: PartitionId, row_key: bytes) -> bytes | None:
         """The row as applied here; whether that may be served was judged before."""
         store = self.shell.stores.get(partition)
@@ -44,6 +56,8 @@ class LocalRows:
             match request:
                 case rq.WriteRow():
                     return await self._serve_write(request)
+                case rq.ChangeRow():
+                    return await self._serve_change(request)
                 case rq.ReadRow():
                     refusal = await self._refusal(request.partition, request.consistent)
                     if refusal:
@@ -91,6 +105,13 @@ class LocalRows:
             return _refusal_answer(error)
         return rq.Answer(rq.OK, value=old)
 
+    async def _serve_change(self, request: rq.ChangeRow) -> rq.Answer:
+        try:
+            outcome = await self.change(request.partition, request.row_key, request.change)
+        except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull) as error:
+            return _refusal_answer(error)
+        return rq.Answer(rq.OK, value=outcome)
+
     async def _refusal(self, partition: PartitionId, consistent: bool) -> str:
         if consistent:
             return await self.shell.await_read(partition)
@@ -102,7 +123,7 @@ class LocalRows:
     async def scan(self, request: rq.ScanRows) -> rq.Answer:
         store = self.shell.stores.get(request.partition)
         rows: RowStore = store.rows or await store.open()
-        found, more = rows.scan(request.low, request.high, request.max_rows, request.max_bytes)
+        found, more = rows.scan(request.low, request.high, request.max_rows, request.max_bytes, request.backwards)
         return rq.Answer(rq.OK, rows=found, more=more)
 
     def sizes(self, partitions: list[PartitionId]) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.messages import Message
 from keystead_core.replication.node import Node
+from keystead_core.row_changes import Decision
 from keystead_node.clock import boottime_us, wall_us
 from keystead_node.config import EXIT_BROKEN
 from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
@@ -33,13 +34,17 @@ log = structlog.get_logger("shell")
 
 
 class Waiter:
-    """A client write under way. `wants_old`: answer with the row before it (a DATA write of one row)."""
+    """A client write under way. `wants_old`: answer with the row before it (a DATA write of one row, which becomes
+    `value`)."""
 
-    __slots__ = ("future", "result", "row_key", "wants_old")
+    __slots__ = ("future", "result", "row_key", "value", "wants_old")
 
-    def __init__(self, future: "asyncio.Future[bytes | None]", row_key: bytes, wants_old: bool) -> None:
+    def __init__(
+        self, future: "asyncio.Future[bytes | None]", row_key: bytes, value: bytes | None, wants_old: bool
+    ) -> None:
         self.future = future
         self.row_key = row_key
+        self.value = value
         self.wants_old = wants_old
         self.result: bytes | None = None
 
@@ -72,6 +77,7 @@ class Shell:
         self._tokens: dict[int, Waiter] = {}
         self._reads: dict[int, asyncio.Future[str]] = {}
         self._waiting: dict[PartitionId, deque[tuple[int, Waiter]]] = {}
+        self._latest: dict[PartitionId, dict[bytes, Waiter]] = {}
         self._proposals: dict[PartitionId, list[tuple[int, int, bytes]]] = {}
 
     # -- events in ------------------------------------------------------------------------------------------------
@@ -135,22 +141,60 @@ class Shell:
     ) -> "asyncio.Future[bytes | None]":
         """Replicates one row change. Fails with NotMaster, Overloaded (nothing done) or WriteOutcomeUnknown."""
         self.counters["writes"] += 1
-        return self.propose(partition, Kind.DATA, encode_change(row_key, value), row_key, want_old)
+        future: asyncio.Future[bytes | None] = self._loop.create_future()
+        waiter = Waiter(future, row_key, value, want_old)
+        latest = self._latest.get(partition)
+        if latest is None:
+            latest = self._latest[partition] = {}
+        latest[row_key] = waiter
+        self._gather(partition, Kind.DATA, encode_change(row_key, value), waiter)
+        return future
 
-    def propose(
-        self, partition: PartitionId, kind: Kind, body: bytes, row_key: bytes = b"", want_old: bool = False
-    ) -> "asyncio.Future[bytes | None]":
+    async def change(self, partition: PartitionId, row_key: bytes, decide: Callable[[bytes | None], Decision]) -> bytes:
+        """Changes a row as `decide` makes of its value, behind every write that came before; returns its answer.
+
+        What is decided and what is proposed happen in one turn of the loop, so nothing comes between. Raises what
+        `decide` raises, NotMaster, Overloaded (nothing done) and WriteOutcomeUnknown.
+        """
+        store = self.stores.get(partition)
+        rows = store.rows or await store.open()
+        refusal = self.core.proposal_refusal(partition)
+        if refusal:
+            raise self._refused(refusal, self.master_of(partition))
+        before = self._latest.get(partition, {}).get(row_key)
+        decision = decide(before.value if before is not None else rows.get(row_key))
+        if decision.writes:
+            await self.write(partition, row_key, decision.value, False)
+        else:
+            await self._hold(partition, before)
+        return decision.answer
+
+    async def _hold(self, partition: PartitionId, before: Waiter | None) -> None:
+        """Until what was seen is known to be committed, and that nobody else has led meanwhile. Raises NotMaster."""
+        epoch = self.core.mastered_epoch(partition)
+        if before is not None:
+            await asyncio.wait([before.future])
+            if before.future.cancelled() or before.future.exception() is not None:
+                raise NotMaster("what was decided by may not have been written", self.master_of(partition))
+        refusal = await self.await_read(partition)
+        if refusal or self.core.mastered_epoch(partition) != epoch:
+            raise NotMaster(refusal or "the epoch has changed", self.master_of(partition))
+
+    def propose(self, partition: PartitionId, kind: Kind, body: bytes) -> "asyncio.Future[bytes | None]":
         """Proposes a record; the future has its result once it is committed and applied here."""
         future: asyncio.Future[bytes | None] = self._loop.create_future()
+        self._gather(partition, kind, body, Waiter(future, b"", None, False))
+        return future
+
+    def _gather(self, partition: PartitionId, kind: Kind, body: bytes, waiter: Waiter) -> None:
         self._token += 1
-        self._tokens[self._token] = Waiter(future, row_key, want_old)
+        self._tokens[self._token] = waiter
         waiting = self._proposals.get(partition)
         if waiting is None:
             if not self._proposals:
                 self._loop.call_soon(self._propose_all)
             waiting = self._proposals[partition] = []
         waiting.append((self._token, kind, body))
-        return future
 
     def _propose_all(self) -> None:
         proposals, self._proposals = self._proposals, {}
@@ -240,23 +284,38 @@ class Shell:
         queue = self._waiting.get(partition)
         while queue and queue[0][0] <= lsn:
             _, waiter = queue.popleft()
+            self._forget(partition, waiter)
             if not waiter.future.done():
                 waiter.future.set_result(waiter.result)
         self.post(ev.Applied(partition, lsn))
 
+    def _forget(self, partition: PartitionId, waiter: Waiter) -> None:
+        """The write is no longer under way."""
+        latest = self._latest.get(partition)
+        if latest is not None and latest.get(waiter.row_key) is waiter:
+            del latest[waiter.row_key]
+
     def _refuse(self, effect: ef.ProposalRefused) -> None:
         for token in effect.tokens:
-            future = self._tokens.pop(token).future
-            if not future.done():
-                if effect.reason == "overloaded":
-                    future.set_exception(Overloaded(effect.reason))
-                else:
-                    future.set_exception(NotMaster(effect.reason, effect.master))
+            waiter = self._tokens.pop(token)
+            self._forget(effect.partition, waiter)
+            if not waiter.future.done():
+                waiter.future.set_exception(self._refused(effect.reason, effect.master))
+
+    @staticmethod
+    def _refused(reason: str, master: NodeId) -> NotMaster | Overloaded:
+        return Overloaded(reason) if reason == "overloaded" else NotMaster(reason, master)
 
     def _deposed(self, effect: ef.Deposed) -> None:
         self.counters["deposed"] += 1
         r = self.core.replicas.get(effect.partition)
         log.info("deposed", partition=effect.partition, epoch=effect.epoch, why=r.why if r is not None else "dropped")
+        self._latest.pop(effect.partition, None)
+        # What was gathered may rest on what is lost now: it was not proposed, and is not.
+        gathered = [self._tokens.pop(token) for token, _, _ in self._proposals.pop(effect.partition, ())]
+        for waiter in gathered:
+            if not waiter.future.done():
+                waiter.future.set_exception(NotMaster("deposed", self.master_of(effect.partition)))
         for _, waiter in self._waiting.pop(effect.partition, ()):
             if not waiter.future.done():
                 waiter.future.set_exception(WriteOutcomeUnknown("the master changed before the write was committed"))

@@ -220,3 +220,5 @@ def test_a_range_index_finds_each_partition_by_row_key() -> None:
     assert holed.find(b"") is None and holed.find(entries[2].low) is None and holed.find(entries[5].low) is None
     assert holed.after(b"") == entries[1] and holed.after(entries[2].low) == entries[3]
     assert holed.after(entries[4].low) is None
+    assert index.before(None) == entries[-1] and index.before(entries[3].low) == entries[2]
+    assert index.before(entries[3].low + b"\x00") == entries[3] and index.before(b"") is None

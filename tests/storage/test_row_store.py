@@ -53,6 +53,18 @@ def test_a_scan_keeps_order_bounds_and_limits(stores: RowStores) -> None:
     assert rows.scan(b"\xfe", None, 1, 1) == ([], False)
 
 
+def test_a_scan_goes_backwards_from_its_end(stores: RowStores) -> None:
+    rows = stores.open(P1)
+    rows.apply([(bytes([n]), bytes(100)) for n in range(250)], 1)
+    for high, keys in ((b"\x0a", [9, 8, 7, 6, 5]), (b"\x09\x00", [9, 8, 7, 6, 5]), (b"\x05", [])):
+        found, more = rows.scan(b"\x05", high, 100, 1 << 20, backwards=True)
+        assert ([key[0] for key, _ in found], more) == (keys, False)
+    found, more = rows.scan(b"\x05", None, 3, 1 << 20, backwards=True)
+    assert ([key[0] for key, _ in found], more) == ([249, 248, 247], True)
+    found, more = rows.scan(b"", None, 1000, 1 << 20, backwards=True)
+    assert (len(found), found[-1][0], more) == (250, b"\x00", False)
+
+
 def test_a_range_is_cleared_with_its_lsn(stores: RowStores) -> None:
     rows = stores.open(P1)
     rows.apply([(bytes([n]), b"x") for n in range(10)], 1)

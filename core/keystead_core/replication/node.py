@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-from keystead_core.ids import NO_REPLICA, Boot, Micros, NodeId, PartitionId, ReplicaId
+from keystead_core.ids import NO_REPLICA, Boot, Epoch, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import AppendEntry, LogEntry, RecoveredReplica, SnipEntry, StateEntry
 from keystead_core.log.record import Kind, make_record
 from keystead_core.prng import Prng
@@ -126,6 +126,16 @@ class Node:
         """Why a strongly consistent read of the partition may not be served here at `now`; '' where it may."""
         r = self.replicas.get(partition)
         return read_lease.read_refusal(r, now) if r else "no replica here"
+
+    def proposal_refusal(self, partition: PartitionId) -> str:
+        """Why nothing may be proposed for the partition here; '' where it may."""
+        r = self.replicas.get(partition)
+        return master.proposal_refusal(r) if r else "no replica here"
+
+    def mastered_epoch(self, partition: PartitionId) -> Epoch:
+        """The epoch in which this node masters the partition; 0 where it does not."""
+        r = self.replicas.get(partition)
+        return r.epoch if r and r.mastership is not None else 0
 
     def _dispatch(self, event: ev.Event) -> None:
         match event:

@@ -46,6 +46,10 @@ class Backend(Protocol):
         """Puts a row's value, or deletes the row (`value` None). Returns the value before if `want_old`."""
         ...
 
+    async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
+        """Changes a row as an encoded `row_changes.RowChange` says; returns the encoded `row_changes.Outcome`."""
+        ...
+
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
         """A row's value; linearizable if `consistent`, from any replica otherwise."""
         ...
@@ -58,8 +62,9 @@ class Backend(Protocol):
         consistent: bool,
         max_rows: int,
         max_bytes: int,
+        backwards: bool = False,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-        """Rows of [low, high) as (row key, value), in row-key order, across partitions.
+        """Rows of [low, high) as (row key, value), in row-key order, across partitions; from the end if `backwards`.
 
         Stops at `max_rows` rows or with the row that brings the values to `max_bytes`, and may stop earlier (at the end
         of a partition). The second is the row key behind which to go on, or None at the end of the range.

@@ -132,15 +132,15 @@ class RowStore:
         return values
 
     def scan(
-        self, low: bytes, high: bytes | None, max_rows: int, max_bytes: int
+        self, low: bytes, high: bytes | None, max_rows: int, max_bytes: int, backwards: bool = False
     ) -> tuple[list[tuple[bytes, bytes]], bool]:
-        """Rows in [low, high) in key order, and whether there are more.
+        """Rows in [low, high) in key order, the last first if `backwards`, and whether there are more.
 
         At least one, then until `max_rows` or until keys and values reach `max_bytes`.
         """
         rows: list[tuple[bytes, bytes]] = []
         size = 0
-        for key, value in self._rows_from(low, high):
+        for key, value in self._rows_before(low, high) if backwards else self._rows_from(low, high):
             if rows and (size >= max_bytes or len(rows) >= max_rows):
                 return rows, True
             rows.append((key, value))
@@ -157,6 +157,18 @@ class RowStore:
         try:
             for key, value in self._db.items(from_key=ROW + low, read_opt=options):
                 yield key[1:], value
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+
+    def _rows_before(self, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        # rocksdict takes a lower bound for an upper one, so the end is looked for here.
+        begin, end = ROW + low, _ROWS_END if high is None else ROW + high
+        try:
+            for key, value in self._db.items(backwards=True, from_key=end):
+                if key < begin:
+                    return
+                if key < end:
+                    yield key[1:], value
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(self.path, error) from error
 

@@ -31,6 +31,7 @@ class ScanRows(msgspec.Struct, frozen=True, array_like=True, tag=3):
     consistent: bool
     max_rows: int
     max_bytes: int
+    backwards: bool = False
 
 
 class RunCommand(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -85,8 +86,27 @@ class WhereAre(msgspec.Struct, frozen=True, array_like=True, tag=10):
     nodes: list[NodeId]
 
 
+class ChangeRow(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Change one row at the partition's master as an encoded RowChange says; answered with an encoded outcome."""
+
+    partition: PartitionId
+    generation: int
+    row_key: bytes
+    change: bytes
+
+
 Request = (
-    WriteRow | ReadRow | ScanRows | RunCommand | FollowMap | CopyBegin | CopyChunk | CopyEnd | TableSizes | WhereAre
+    WriteRow
+    | ReadRow
+    | ScanRows
+    | RunCommand
+    | FollowMap
+    | CopyBegin
+    | CopyChunk
+    | CopyEnd
+    | TableSizes
+    | WhereAre
+    | ChangeRow
 )
 
 OK = 0
