@@ -28,6 +28,7 @@ Item = dict[str, Attribute]
 _PREFIX: Final = bytes((ROW_FORMAT,))
 _COLLECTION_BYTES: Final = 3
 _INVALID: Final = "One or more parameter values were invalid: "
+_TOO_LARGE: Final = "Item size has exceeded the maximum allowed size"
 _encode = msgspec.json.Encoder().encode
 _decode_item: Callable[[bytes], Item] = msgspec.json.Decoder(Item).decode
 
@@ -44,15 +45,20 @@ class RowFormatError(ValueError):
     """A row's value has an unknown format byte, or no item behind it: damage, or a newer program's row."""
 
 
-def encode_row(item: Item) -> tuple[bytes, int]:
+def encode_row(item: Item, too_large: str = _TOO_LARGE) -> tuple[bytes, int]:
     """The row value of an item and the item's size, numbers normalised in `item` too.
 
-    Raises ItemError (also for an item that is too large) and ItemShapeError.
+    Raises ItemError (with the message `too_large` for an item that is) and ItemShapeError.
     """
     size = check_attributes(item)
     if size > ITEM_BYTES_MAX:
-        raise ItemError("Item size has exceeded the maximum allowed size")
+        raise ItemError(too_large)
     return _PREFIX + _encode(item), size
+
+
+def encode_item(item: Item) -> bytes:
+    """The JSON of an item, or of a part of one."""
+    return _encode(item)
 
 
 def row_json(value: bytes) -> memoryview:
