@@ -7,6 +7,7 @@ import msgspec
 from keystead_core.catalog.results import Refused
 from keystead_core.catalog.table_changes import TableChange, changed
 from keystead_core.cluster_map import TableDefinition
+from keystead_core.row_changes import decide
 from keystead_node.api.errors import ApiError, named_table_not_found, table_already_exists, table_error
 
 
@@ -63,6 +64,17 @@ class MemoryBackend:
         if value is not None:
             rows[row_key] = value
         return old if want_old else None
+
+    async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
+        self._fail()
+        rows = self.rows[table.name]
+        decision = decide(change, rows.get(row_key))
+        if decision.writes:
+            self.writes += 1
+            rows.pop(row_key, None)
+            if decision.value is not None:
+                rows[row_key] = decision.value
+        return decision.answer
 
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
         self._fail()

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from keystead_node.api.actions.batch_get_item import READER as BATCH_GET
 from keystead_node.api.actions.batch_write_item import READER as BATCH_WRITE
+from keystead_node.api.actions.delete_item import READER as DELETE
 from keystead_node.api.actions.get_item import READER as GET
 from keystead_node.api.actions.put_item import READER as PUT
 from keystead_node.api.actions.scan import READER as SCAN
+from keystead_node.api.actions.update_item import READER as UPDATE
 from keystead_node.api.errors import ApiError
 from keystead_node.api.requests import RequestReader
 
@@ -45,11 +47,19 @@ MORE = st.fixed_dictionaries(
         "ConsistentRead": st.sampled_from([True, "no", None]),
         "Limit": st.sampled_from([0, 1, 1.5, "1"]),
         "Unknown": st.just(1),
-        "ConditionExpression": st.just("x"),
+        "ConditionExpression": st.sampled_from(["x", "a = :v", "attribute_exists(#a)"]),
+        "UpdateExpression": st.sampled_from(["SET a = :v", "REMOVE", "ADD #a :v"]),
+        "ExpressionAttributeNames": st.sampled_from([{"#a": "a"}, {"#a": None}, {}, "x"]),
+        "ExpressionAttributeValues": st.builds(lambda value: {":v": value}, VALUE),
+        "Expected": st.builds(lambda value: {"a": {"Value": value}}, VALUE) | st.just({"a": None}),
+        "AttributeUpdates": st.builds(lambda value: {"a": {"Value": value}}, VALUE) | st.just({"a": {"Value": None}}),
+        "ConditionalOperator": st.sampled_from(["AND", "NOR"]),
     },
 )
 READERS: dict[str, tuple[RequestReader[Any, Any], st.SearchStrategy[Any]]] = {
     "PutItem": (PUT, st.builds(lambda item, more: {"TableName": "t.1", "Item": item} | more, ITEM, MORE)),
+    "DeleteItem": (DELETE, st.builds(lambda key, more: {"TableName": "t.1", "Key": key} | more, ITEM, MORE)),
+    "UpdateItem": (UPDATE, st.builds(lambda key, more: {"TableName": "t.1", "Key": key} | more, ITEM, MORE)),
     "GetItem": (GET, st.builds(lambda key, more: {"TableName": "t.1", "Key": key} | more, ITEM, MORE)),
     "Scan": (SCAN, st.builds(lambda key, more: {"TableName": "t.1", "ExclusiveStartKey": key} | more, ITEM, MORE)),
     "BatchGetItem": (

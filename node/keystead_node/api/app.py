@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from keystead_core.expressions import ExpressionError
 from keystead_core.items import ItemError
 from keystead_node.api.actions import ACTIONS, Action
 from keystead_node.api.auth import Authenticator, SignedRequest
@@ -71,7 +72,7 @@ def make_handler(
             answer = await action(context, body)
         except ApiError as error:
             answer, status, error_kind = error.body(), error.status, error.kind
-        except ItemError as error:
+        except (ItemError, ExpressionError) as error:
             refusal = ValidationException(str(error))
             answer, status, error_kind = refusal.body(), refusal.status, refusal.kind
         except Exception:

@@ -100,6 +100,21 @@ class LimitExceeded(ApiError):
     status = 400
 
 
+class ConditionalCheckFailed(ApiError):
+    """`item`: the JSON of the item that does not meet the condition, where it was asked for and there is one."""
+
+    kind = "ConditionalCheckFailedException"
+    status = 400
+
+    def __init__(self, item: bytes | None = None) -> None:
+        super().__init__("The conditional request failed")
+        self.item = item
+
+    def body(self) -> bytes:
+        body = super().body()
+        return body if self.item is None else b'{"Item":%b,%b' % (self.item, body[1:])
+
+
 class InternalServerError(ApiError):
     """A bug or damage on our side."""
 

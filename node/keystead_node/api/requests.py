@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
-from keystead_core.items import Item, ItemError, ItemShapeError
+from keystead_core.expressions import ExpressionError
+from keystead_core.items import Attribute, Item, ItemError, ItemShapeError
 from keystead_node.api.errors import ValidationException
 from keystead_node.api.request_types import read_request
 from keystead_node.api.service_model import service_model
@@ -23,7 +24,20 @@ CapacityChoice = Literal["INDEXES", "TOTAL", "NONE"]
 MetricsChoice = Literal["SIZE", "NONE"]
 ValuesChoice = Literal["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"]
 FailureChoice = Literal["NONE", "ALL_OLD"]
+OperatorChoice = Literal["AND", "OR"]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ExpectedValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    Value: Attribute | None = None
+    Exists: bool | None = None
+    ComparisonOperator: str | None = None
+    AttributeValueList: list[Attribute] | None = None
+
+
+class ValueUpdate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    Value: Attribute | None = None
+    Action: str | None = None
 
 
 class PutItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -33,6 +47,11 @@ class PutItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     ReturnConsumedCapacity: CapacityChoice = "NONE"
     ReturnItemCollectionMetrics: MetricsChoice = "NONE"
     ReturnValuesOnConditionCheckFailure: FailureChoice = "NONE"
+    ConditionExpression: str | None = None
+    ExpressionAttributeNames: dict[str, str] | None = None
+    ExpressionAttributeValues: dict[str, Attribute] | None = None
+    Expected: dict[str, ExpectedValue | None] | None = None
+    ConditionalOperator: OperatorChoice | None = None
 
 
 class DeleteItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -42,6 +61,27 @@ class DeleteItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     ReturnConsumedCapacity: CapacityChoice = "NONE"
     ReturnItemCollectionMetrics: MetricsChoice = "NONE"
     ReturnValuesOnConditionCheckFailure: FailureChoice = "NONE"
+    ConditionExpression: str | None = None
+    ExpressionAttributeNames: dict[str, str] | None = None
+    ExpressionAttributeValues: dict[str, Attribute] | None = None
+    Expected: dict[str, ExpectedValue | None] | None = None
+    ConditionalOperator: OperatorChoice | None = None
+
+
+class UpdateItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    TableName: str
+    Key: Item
+    ReturnValues: ValuesChoice = "NONE"
+    ReturnConsumedCapacity: CapacityChoice = "NONE"
+    ReturnItemCollectionMetrics: MetricsChoice = "NONE"
+    ReturnValuesOnConditionCheckFailure: FailureChoice = "NONE"
+    UpdateExpression: str | None = None
+    ConditionExpression: str | None = None
+    ExpressionAttributeNames: dict[str, str] | None = None
+    ExpressionAttributeValues: dict[str, Attribute] | None = None
+    AttributeUpdates: dict[str, ValueUpdate | None] | None = None
+    Expected: dict[str, ExpectedValue | None] | None = None
+    ConditionalOperator: OperatorChoice | None = None
 
 
 class GetItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -95,13 +135,14 @@ class ScanRequest(msgspec.Struct, forbid_unknown_fields=True):
 R = TypeVar("R", bound=msgspec.Struct)
 P = TypeVar("P")
 
-_LOOKS_OFF: Final = (msgspec.MsgspecError, RecursionError, UnicodeError, ItemError, ItemShapeError)
+_LOOKS_OFF: Final = (msgspec.MsgspecError, RecursionError, UnicodeError, ItemError, ItemShapeError, ExpressionError)
 _EXPRESSION_ONLY: Final = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 
 
 class RequestReader(Generic[R, P]):
     """Reads the requests of one operation. `prepare` checks what the service checks before it looks for the table, and
-    computes what the action needs; it raises ItemError, or ItemShapeError for what only the slow way can name."""
+    computes what the action needs; it raises ItemError or ExpressionError, or ItemShapeError for what only the slow way
+    can name."""
 
     def __init__(self, operation: str, kind: type[R], prepare: Callable[[R], P], fast: bool = True) -> None:
         self.operation = operation
@@ -121,7 +162,7 @@ class RequestReader(Generic[R, P]):
         request = self.validated(body)
         try:
             return request, self._prepare(request)
-        except ItemError as error:
+        except (ItemError, ExpressionError) as error:
             raise ValidationException(str(error)) from None
         except ItemShapeError:
             # All types fit by now: what is left is a null inside a set.

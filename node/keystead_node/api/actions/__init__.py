@@ -1,6 +1,7 @@
 """The operations that are served: one module each, from a request's body to the response's.
 
-An action raises ApiError, or ItemError where the service answers a ValidationException with that message.
+An action raises ApiError, or an ItemError or ExpressionError where the service answers a ValidationException with that
+message.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from keystead_node.api.actions.put_item import put_item
 from keystead_node.api.actions.scan import scan
 from keystead_node.api.actions.tag_resource import tag_resource
 from keystead_node.api.actions.untag_resource import untag_resource
+from keystead_node.api.actions.update_item import update_item
 from keystead_node.api.actions.update_table import update_table
 from keystead_node.api.actions.update_time_to_live import update_time_to_live
 from keystead_node.api.context import Context
@@ -47,6 +49,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "Scan": scan,
     "TagResource": tag_resource,
     "UntagResource": untag_resource,
+    "UpdateItem": update_item,
     "UpdateTable": update_table,
     "UpdateTimeToLive": update_time_to_live,
 }

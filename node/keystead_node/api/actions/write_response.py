@@ -1,4 +1,4 @@
-"""What PutItem and DeleteItem answer."""
+"""What PutItem, DeleteItem and UpdateItem answer."""
 
 import msgspec
 
@@ -16,10 +16,18 @@ def write_response(
     table_name: str, return_values: str, return_capacity: str, old: bytes | None, new_size: int
 ) -> bytes:
     """`old`: the row's value before, if it was asked for and there was one; `new_size`: of the item written, or 0."""
-    members = []
-    if old is not None and return_values == "ALL_OLD":
-        members.append(b'"Attributes":' + row_json(old))
+    attributes = row_json(old) if old is not None and return_values == "ALL_OLD" else None
+    units = 0.0
     if return_capacity != "NONE":
         units = write_units(max(new_size, row_size(old) if old is not None else 0))
+    return response(table_name, attributes, return_capacity, units)
+
+
+def response(table_name: str, attributes: bytes | memoryview | None, return_capacity: str, units: float) -> bytes:
+    """`attributes`: JSON; None for none."""
+    members = []
+    if attributes is not None:
+        members.append(b'"Attributes":' + attributes)
+    if return_capacity != "NONE":
         members.append(b'"ConsumedCapacity":' + msgspec.json.encode(consumed(table_name, units, return_capacity)))
     return b"{" + b",".join(members) + b"}"
