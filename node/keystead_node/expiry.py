@@ -1,22 +1,22 @@
 """Expiry in the background: the masters of this node look through the rows of tables that have a time to live.
 
     each period: for every partition mastered here, page by page, at so many rows a second
-        of each page, delete what is expired, as an ordinary replicated write
+        of each page, delete what is expired, by a write that is judged as a conditional one is
 
-What is expired is decided in core/expiry.py. A delete must not hit an item that was written anew since: rows are read
-and the delete is proposed in one turn of the event loop, at the only place where the partition's writes are numbered,
-and a row with a write under way is left for the next round. So the delete stands in the log right behind the very
-state that was judged.
+What is expired is decided in core/expiry.py. A delete must not hit an item that was written anew since: it is judged
+once more in the turn in which it is proposed, on the row's latest value, writes under way included (Shell.change).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import structlog
 
 from keystead_core.cluster_map import PartitionEntry, TableDefinition
 from keystead_core.expiry import ExpiryRule
 from keystead_core.keyspace import next_key
+from keystead_core.row_changes import Decision
 from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
@@ -30,6 +30,9 @@ PERIOD_SECONDS = 60
 ROWS_PER_SECOND = 1000
 PAGE_ROWS_MAX = 100
 PAGE_BYTES_MAX = 256 * 1024
+
+_EXPIRED: Final = b"expired"
+_STAYS: Final = b"stays"
 
 
 class Expiry:
@@ -72,7 +75,7 @@ class Expiry:
             if rows is None:
                 return
             page, more = rows.scan(low, entry.high, min(PAGE_ROWS_MAX, self._rows_per_second), PAGE_BYTES_MAX)
-            deletes = self._delete_expired(entry, rule, page)
+            deletes = self._deletes_of_expired(entry, rule, page)
             low = next_key(page[-1][0]) if more else None
             self.rows_seen += len(page)
             if not await self._settle(entry, deletes):
@@ -91,21 +94,21 @@ class Expiry:
         r = self._shell.core.replicas.get(entry.id)
         return r is not None and r.mastership is not None and r.mastership.serving
 
-    def _delete_expired(
+    def _deletes_of_expired(
         self, entry: PartitionEntry, rule: ExpiryRule, page: list[tuple[bytes, bytes]]
-    ) -> "list[asyncio.Future[bytes | None]]":
-        """Proposes the deletes. Not a coroutine: the page was read in this very turn of the loop."""
+    ) -> list[Coroutine[Any, Any, bytes]]:
         now = int(self._clock())
-        return [
-            self._shell.write(entry.id, row_key, None, False)
-            for row_key, value in page
-            if rule.is_expired(value, now) and not self._shell.is_being_written(entry.id, row_key)
-        ]
 
-    async def _settle(self, entry: PartitionEntry, deletes: "list[asyncio.Future[bytes | None]]") -> bool:
+        def judged(value: bytes | None) -> Decision:
+            expired = value is not None and rule.is_expired(value, now)
+            return Decision(expired, None, _EXPIRED if expired else _STAYS)
+
+        return [self._shell.change(entry.id, row_key, judged) for row_key, value in page if rule.is_expired(value, now)]
+
+    async def _settle(self, entry: PartitionEntry, deletes: list[Coroutine[Any, Any, bytes]]) -> bool:
         """Waits for the deletes; False: this is no time to go on with the partition."""
         outcomes = await asyncio.gather(*deletes, return_exceptions=True)
-        self.items_expired += sum(outcome is None for outcome in outcomes)
+        self.items_expired += outcomes.count(_EXPIRED)
         for outcome in outcomes:
             if isinstance(outcome, NotMaster | Overloaded | WriteOutcomeUnknown):
                 log.info("expiry of a partition rests until the next round", partition=entry.id, why=str(outcome))

@@ -35,9 +35,9 @@ log = structlog.get_logger("shell")
 
 class Waiter:
     """A client write under way. `wants_old`: answer with the row before it (a DATA write of one row, which becomes
-    `value`)."""
+    `value`). `before`: what was the row's last write when this one came, as long as this one may still be refused."""
 
-    __slots__ = ("future", "result", "row_key", "value", "wants_old")
+    __slots__ = ("before", "future", "is_over", "result", "row_key", "value", "wants_old")
 
     def __init__(
         self, future: "asyncio.Future[bytes | None]", row_key: bytes, value: bytes | None, wants_old: bool
@@ -46,6 +46,8 @@ class Waiter:
         self.row_key = row_key
         self.value = value
         self.wants_old = wants_old
+        self.before: Waiter | None = None
+        self.is_over = False
         self.result: bytes | None = None
 
 
@@ -146,6 +148,7 @@ class Shell:
         latest = self._latest.get(partition)
         if latest is None:
             latest = self._latest[partition] = {}
+        waiter.before = latest.get(row_key)
         latest[row_key] = waiter
         self._gather(partition, Kind.DATA, encode_change(row_key, value), waiter)
         return future
@@ -153,11 +156,13 @@ class Shell:
     async def change(self, partition: PartitionId, row_key: bytes, decide: Callable[[bytes | None], Decision]) -> bytes:
         """Changes a row as `decide` makes of its value, behind every write that came before; returns its answer.
 
-        What is decided and what is proposed happen in one turn of the loop, so nothing comes between. Raises what
-        `decide` raises, NotMaster, Overloaded (nothing done) and WriteOutcomeUnknown.
+        What is decided and what is proposed happen in one turn of the loop, so nothing comes between
+        (docs/decisions/0007). Raises what `decide` raises, NotMaster, Overloaded (nothing done) and
+        WriteOutcomeUnknown.
         """
-        store = self.stores.get(partition)
-        rows = store.rows or await store.open()
+        # Rows that are opened may be replaced before this goes on: what counts is what the partition has now.
+        while (rows := self.stores.get(partition).rows) is None:
+            await self.stores.get(partition).open()
         refusal = self.core.proposal_refusal(partition)
         if refusal:
             raise self._refused(refusal, self.master_of(partition))
@@ -202,11 +207,6 @@ class Shell:
         for partition, gathered in proposals.items():
             self.post(ev.Propose(partition, gathered, clock))
 
-    def is_being_written(self, partition: PartitionId, row_key: bytes) -> bool:
-        """Is a write of the row under way whose outcome the rows do not show yet? One of unknown rows may be."""
-        under_way = [waiter for _, waiter in self._waiting.get(partition, ())]
-        return any(waiter.row_key in (row_key, b"") for waiter in [*under_way, *self._tokens.values()])
-
     def read_refusal(self, partition: PartitionId) -> str:
         """Judged against a clock read now, behind the request's arrival; the rows are read after it."""
         self.counters["reads"] += 1
@@ -245,7 +245,9 @@ class Shell:
             case ef.Proposed():
                 queue = self._waiting.setdefault(effect.partition, deque())
                 for lsn, token in enumerate(effect.tokens, effect.first_lsn):
-                    queue.append((lsn, self._tokens.pop(token)))
+                    waiter = self._tokens.pop(token)
+                    waiter.before = None
+                    queue.append((lsn, waiter))
             case ef.ProposalRefused():
                 self._refuse(effect)
             case ef.ReadReady():
@@ -290,10 +292,18 @@ class Shell:
         self.post(ev.Applied(partition, lsn))
 
     def _forget(self, partition: PartitionId, waiter: Waiter) -> None:
-        """The write is no longer under way."""
+        """The write is no longer under way. If it was refused, an earlier write of the row may still be."""
+        waiter.is_over = True
         latest = self._latest.get(partition)
-        if latest is not None and latest.get(waiter.row_key) is waiter:
+        if latest is None or latest.get(waiter.row_key) is not waiter:
+            return
+        before = waiter.before
+        while before is not None and before.is_over:
+            before = before.before
+        if before is None:
             del latest[waiter.row_key]
+        else:
+            latest[waiter.row_key] = before
 
     def _refuse(self, effect: ef.ProposalRefused) -> None:
         for token in effect.tokens:

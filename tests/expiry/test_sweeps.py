@@ -1,11 +1,11 @@
 """A round of expiry over the rows of one node, with everything around it played."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import pytest
 
 from keystead_core.catalog.commands import ChangeTable
 from keystead_core.catalog.table_changes import Expiry as Wish
@@ -13,11 +13,9 @@ from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import Routes
 from keystead_core.ids import PartitionId
 from keystead_core.items import encode_row
-from keystead_core.log.record import Kind
-from keystead_core.replication import effects as ef
+from keystead_core.row_changes import Decision
 from keystead_node.errors import Overloaded
 from keystead_node.expiry import PAGE_ROWS_MAX, Expiry
-from keystead_node.shell import Shell
 from tests.catalog.cluster import make_catalog
 
 NOW = 1_800_000_000
@@ -49,28 +47,28 @@ class World:
         self.catalog = catalog
         self.rows = Rows(times)
         self.serving = True
-        self.written: set[bytes] = set()
+        self.written: dict[bytes, bytes | None] = {}
         self.refusal: Exception | None = None
         replicas = {PARTITION: SimpleNamespace(mastership=self)}
         store: Any = SimpleNamespace(rows=self.rows)
         self.shell: Any = SimpleNamespace(
             core=SimpleNamespace(replicas=replicas),
             stores=SimpleNamespace(get=lambda partition: store),
-            is_being_written=lambda partition, key: key in self.written,
-            write=self.write,
+            change=self.change,
         )
         self.keeper: Any = SimpleNamespace(map=catalog.state.map(), routes=Routes(catalog.state.map()))
         self.expiry = Expiry(self.shell, self.keeper, 1, 1_000_000, lambda: NOW)
 
-    def write(self, partition: PartitionId, key: bytes, value: bytes | None, want_old: bool) -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        assert (partition, value, want_old) == (PARTITION, None, False)
+    async def change(self, partition: PartitionId, key: bytes, decide: Callable[[bytes | None], Decision]) -> bytes:
+        """The master judges by `written` what the rows do not show yet."""
+        assert partition == PARTITION
+        decision = decide(self.written.get(key, self.rows.rows[key]))
         if self.refusal is not None:
-            future.set_exception(self.refusal)
-        else:
+            raise self.refusal
+        if decision.writes:
+            assert decision.value is None
             del self.rows.rows[key]
-            future.set_result(None)
-        return future
+        return decision.answer
 
     def sweep(self) -> list[bytes]:
         """One round; the keys that are left."""
@@ -87,12 +85,14 @@ def test_expired_items_of_all_pages_are_deleted_and_counted() -> None:
     assert world.expiry.rows_seen == count and world.rows.pages == 3
 
 
-def test_an_item_that_is_just_being_written_is_left_alone() -> None:
-    world = World({b"a": NOW, b"b": NOW})
-    world.written = {b"a"}
-    assert world.sweep() == [b"a"]
-    world.written = set()
-    assert world.sweep() == []
+def test_an_item_that_is_just_being_written_is_judged_by_what_is_written() -> None:
+    world = World({b"a": NOW, b"b": NOW, b"c": NOW})
+    anew = {
+        key: encode_row({"pk": {"S": "k"}, "until": {"N": str(at)}})[0] for key, at in ((b"a", NOW + 9), (b"c", NOW))
+    }
+    world.written = {**anew, b"b": None}
+    assert world.sweep() == [b"a", b"b"]
+    assert world.expiry.items_expired == 1
 
 
 def test_a_node_that_does_not_serve_as_master_deletes_nothing() -> None:
@@ -131,40 +131,3 @@ def test_a_refused_delete_lets_the_partition_rest_until_the_next_round() -> None
     assert len(world.sweep()) == 2 * PAGE_ROWS_MAX and world.rows.pages == 1
     world.refusal = None
     assert world.sweep() == []
-
-
-class PlayedCore:
-    """Answers each event with the effects that it is told."""
-
-    def __init__(self) -> None:
-        self.effects: list[Any] = []
-
-    def step(self, _event: Any, _now: int) -> list[Any]:
-        effects, self.effects = self.effects, []
-        return effects
-
-    def deadline(self) -> None:
-        return None
-
-
-@pytest.mark.parametrize("row_key", [b"row", b""])
-def test_a_write_is_under_way_from_its_request_until_the_rows_show_it(row_key: bytes) -> None:
-    """Also one that does not say which row it writes."""
-
-    async def scenario() -> None:
-        core: Any = PlayedCore()
-        shell = Shell(core, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
-        assert not shell.is_being_written(PARTITION, b"row")
-        future = shell.propose(PARTITION, Kind.DATA, b"", row_key)
-        assert shell.is_being_written(PARTITION, b"row")
-        core.effects = [ef.Proposed(PARTITION, 1, 7, [1])]
-        await asyncio.sleep(0)
-        assert shell.is_being_written(PARTITION, b"row")
-        assert shell.is_being_written(PARTITION, b"other") is (row_key == b"")
-        shell.applied(PARTITION, 6)
-        assert shell.is_being_written(PARTITION, b"row")
-        shell.applied(PARTITION, 7)
-        assert not shell.is_being_written(PARTITION, b"row")
-        assert future.done()
-
-    asyncio.run(scenario())
