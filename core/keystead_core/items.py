@@ -28,7 +28,6 @@ Item = dict[str, Attribute]
 _PREFIX: Final = bytes((ROW_FORMAT,))
 _COLLECTION_BYTES: Final = 3
 _INVALID: Final = "One or more parameter values were invalid: "
-_TOO_LARGE: Final = "Item size has exceeded the maximum allowed size"
 _encode = msgspec.json.Encoder().encode
 _decode_item: Callable[[bytes], Item] = msgspec.json.Decoder(Item).decode
 
@@ -45,15 +44,26 @@ class RowFormatError(ValueError):
     """A row's value has an unknown format byte, or no item behind it: damage, or a newer program's row."""
 
 
-def encode_row(item: Item, too_large: str = _TOO_LARGE) -> tuple[bytes, int]:
+def encode_row(item: Item) -> tuple[bytes, int]:
     """The row value of an item and the item's size, numbers normalised in `item` too.
 
-    Raises ItemError (with the message `too_large` for an item that is) and ItemShapeError.
+    Raises ItemError (also for an item that is too large) and ItemShapeError.
     """
     size = check_attributes(item)
     if size > ITEM_BYTES_MAX:
-        raise ItemError(too_large)
+        raise ItemError("Item size has exceeded the maximum allowed size")
     return _PREFIX + _encode(item), size
+
+
+def encode_checked_row(item: Item, too_large: str) -> bytes:
+    """The row value of an item whose attributes have all been checked. Raises ItemError(too_large).
+
+    An item is no larger than its JSON, so most need not be measured.
+    """
+    row = _PREFIX + _encode(item)
+    if len(row) > ITEM_BYTES_MAX and check_attributes(item) > ITEM_BYTES_MAX:
+        raise ItemError(too_large)
+    return row
 
 
 def encode_item(item: Item) -> bytes:
@@ -95,11 +105,12 @@ def check_attributes(attributes: Item) -> int:
             if type(content) is str:
                 size += len(content) if content.isascii() else len(content.encode())
                 continue
-        size += _check_attribute(attribute, 0)
+        size += check_attribute(attribute, 0)
     return size
 
 
-def _check_attribute(attribute: Attribute, depth: int) -> int:
+def check_attribute(attribute: Attribute, depth: int) -> int:
+    """The same of one value, which `depth` lists and maps are around."""
     if type(attribute) is not dict:
         raise ItemShapeError("an attribute value is no object")
     size = 0
@@ -146,12 +157,12 @@ def _check_nested(content: Any, kind: str, depth: int) -> int:
     if kind == "L":
         if type(content) is not list:
             raise ItemShapeError("L is no array")
-        return _COLLECTION_BYTES + len(content) + sum(_check_attribute(member, depth) for member in content)
+        return _COLLECTION_BYTES + len(content) + sum(check_attribute(member, depth) for member in content)
     if type(content) is not dict:
         raise ItemShapeError("M is no object")
     size = _COLLECTION_BYTES + len(content)
     for name, member in content.items():
-        size += _text_bytes(name) + _check_attribute(member, depth)
+        size += _text_bytes(name) + check_attribute(member, depth)
     return size
 
 

@@ -35,8 +35,8 @@ from keystead_core.items import (
     ItemError,
     check_attributes,
     decode_row,
+    encode_checked_row,
     encode_item,
-    encode_row,
     row_json,
     row_size,
 )
@@ -138,7 +138,7 @@ def _updated(wanted: RowChange, update: Update | None, value: bytes | None, item
         if update is not None:
             updated = apply_update(update, before)
             after, touched = updated.item, updated.touched
-        row, new_size = encode_row(after, ITEM_TOO_LARGE)
+        row = encode_checked_row(after, ITEM_TOO_LARGE)
     except (ExpressionError, ItemError) as error:
         return _stays(Outcome(REFUSED, str(error)))
     match wanted.returns:
@@ -148,7 +148,7 @@ def _updated(wanted: RowChange, update: Update | None, value: bytes | None, item
             attributes = _json_of(project(touched, after))
         case _:
             attributes = _whole(wanted, value, row)
-    outcome = Outcome(DONE, "", attributes, _size(wanted, item), new_size if wanted.sizes else 0)
+    outcome = Outcome(DONE, "", attributes, _size(wanted, item), _size(wanted, after))
     return Decision(True, row, _encode(outcome))
 
 

@@ -13,7 +13,7 @@ from keystead_core.expressions.errors import ExpressionError
 from keystead_core.expressions.paths import resolve
 from keystead_core.expressions.tree import Action, Literal, Node, Operation, Path, Projection, Update
 from keystead_core.expressions.values import SET_TYPES, type_of
-from keystead_core.items import ITEM_BYTES_MAX, Attribute, Item, check_attributes
+from keystead_core.items import ITEM_BYTES_MAX, Attribute, Item, check_attribute
 from keystead_core.numbers import NumberError, add_numbers, subtract_numbers
 
 ITEM_TOO_LARGE: Final = "Item size to update has exceeded the maximum allowed size"
@@ -45,8 +45,8 @@ class _Change:
 def apply_update(update: Update, item: Item) -> Updated:
     """`item` holds the key attributes alone where there is no item yet. Raises ExpressionError.
 
-    That the new item may be stored is for `items.encode_row` to say: how deep it is nested, and its size, which here is
-    checked for the new values alone. The service says ITEM_TOO_LARGE where `encode_row` speaks of an item that is put.
+    Whether the new item is too large is for `items.encode_checked_row` to say: here the size of the new values alone is
+    checked, and how deep they are nested where they are. Raises ItemError for that.
     """
     for action in update.actions:
         _check_parent(action.path, item)
@@ -59,7 +59,7 @@ def apply_update(update: Update, item: Item) -> Updated:
         new = _result(action, item, _TYPE_MISMATCH if update.is_legacy else _INCORRECT_TYPE)
         if new is not None:
             # A thousand copies of an attribute are cheap to name; nobody should have to measure them all.
-            size += check_attributes({"": new})
+            size += check_attribute(new, len(action.path.elements) - 1)
             if size > ITEM_BYTES_MAX:
                 raise ExpressionError(ITEM_TOO_LARGE)
         change.new = new

@@ -2,8 +2,8 @@
 
 Values of different types are never equal and have no order; only S, N and B have one. Numbers are canonical text and
 binaries canonical base64, so equal ones are equal text. Strings are ordered by their UTF-8 bytes, which is the order of
-their code points. What is equal as it stands needs no look inside, which is where the time would go: a comparison may
-be one of 300 on an item of 400 KB.
+their code points. A comparison may be one of 300 on an item of 400 KB: what one evaluation has found out about lists,
+maps and sets it keeps in a Memo.
 """
 
 from functools import lru_cache
@@ -17,6 +17,9 @@ SET_TYPES: Final = ("SS", "NS", "BS")
 SCALAR_TYPES: Final = ("S", "N", "B", "BOOL", "NULL")
 ELEMENT_TYPES: Final = {"SS": "S", "NS": "N", "BS": "B"}
 
+SHORT_LIST: Final = 32
+"""Up to here a list is looked through, one that is longer is looked up in."""
+
 _ordered_number = lru_cache(4096)(encode_number)
 
 
@@ -25,23 +28,79 @@ def type_of(attribute: Attribute) -> str:
     return next(iter(attribute))
 
 
-def are_equal(one: Attribute, other: Attribute) -> bool:
+class Memo:
+    """What one evaluation knows about lists, maps and sets, by their identity: they live longer than it."""
+
+    __slots__ = ("_contained", "_equal", "_members")
+
+    def __init__(self) -> None:
+        self._equal: dict[tuple[int, int], bool] = {}
+        self._contained: dict[tuple[int, int], bool] = {}
+        self._members: dict[int, frozenset[Any]] = {}
+
+    def are_equal(self, kind: str, mine: Any, theirs: Any) -> bool:
+        pair = (id(mine), id(theirs))
+        found = self._equal.get(pair)
+        if found is None:
+            found = self._equal[pair] = _are_alike(kind, mine, theirs)
+        return found
+
+    def contains(self, values: list[Attribute], operand: Attribute) -> bool:
+        """Whether a long list has this very member."""
+        pair = (id(values), id(operand))
+        found = self._contained.get(pair)
+        if found is None:
+            members = self._members.get(id(values))
+            if members is None:
+                members = self._members[id(values)] = frozenset(map(_frozen, values))
+            found = _frozen(operand) in members
+            if type_of(operand) not in SCALAR_TYPES:  # Others may be made on the way, and their identity be another's.
+                self._contained[pair] = found
+        return found
+
+
+def are_equal(one: Attribute, other: Attribute, memo: Memo) -> bool:
     """Equal type and content: sets without an order, lists and maps member by member."""
     kind = type_of(one)
     if kind not in other:
         return False
     mine, theirs = one[kind], other[kind]
+    if kind in SCALAR_TYPES:
+        return bool(mine == theirs)
+    return len(mine) == len(theirs) and memo.are_equal(kind, mine, theirs)
+
+
+def _are_alike(kind: str, mine: Any, theirs: Any) -> bool:
+    """The same of contents that are no scalars, and of equal length."""
     if mine == theirs:
         return True
-    if kind in SCALAR_TYPES:
-        return False
     if kind in SET_TYPES:
-        return len(mine) == len(theirs) and set(mine) == set(theirs)
+        return set(mine) == set(theirs)
     if kind == "L":
-        return len(mine) == len(theirs) and all(map(are_equal, mine, theirs))
-    return len(mine) == len(theirs) and all(
-        name in theirs and are_equal(member, theirs[name]) for name, member in mine.items()
-    )
+        return all(map(_are_alike_inside, mine, theirs))
+    return all(name in theirs and _are_alike_inside(member, theirs[name]) for name, member in mine.items())
+
+
+def _are_alike_inside(one: Attribute, other: Attribute) -> bool:
+    kind = type_of(one)
+    if kind not in other:
+        return False
+    mine, theirs = one[kind], other[kind]
+    if kind in SCALAR_TYPES:
+        return bool(mine == theirs)
+    return len(mine) == len(theirs) and _are_alike(kind, mine, theirs)
+
+
+def _frozen(attribute: Attribute) -> tuple[str, Any]:
+    """The value in a form that can be hashed, and is equal where the value is."""
+    ((kind, content),) = attribute.items()
+    if kind in SCALAR_TYPES:
+        return kind, content
+    if kind in SET_TYPES:
+        return kind, frozenset(content)
+    if kind == "L":
+        return kind, tuple(map(_frozen, content))
+    return kind, frozenset((name, _frozen(member)) for name, member in content.items())
 
 
 def compare(one: Attribute, other: Attribute) -> int | None:
@@ -72,13 +131,13 @@ def begins_with(attribute: Attribute, prefix: Attribute) -> bool:
     return False
 
 
-def contains(attribute: Attribute, operand: Attribute) -> bool:
+def contains(attribute: Attribute, operand: Attribute, memo: Memo) -> bool:
     """A string or binary with such a part, a set with such an element, a list with such a member."""
     kind = type_of(attribute)
     if kind == "L":
-        if operand in attribute["L"]:
-            return True
-        return type_of(operand) not in SCALAR_TYPES and any(are_equal(member, operand) for member in attribute["L"])
+        if len(attribute["L"]) > SHORT_LIST:
+            return memo.contains(attribute["L"], operand)
+        return any(are_equal(member, operand, memo) for member in attribute["L"])
     if kind in SET_TYPES:
         element = operand.get(ELEMENT_TYPES[kind])
         return element is not None and element in attribute[kind]
