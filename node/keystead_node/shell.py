@@ -202,10 +202,11 @@ class Shell:
         waiting.append((self._token, kind, body))
 
     def _propose_all(self) -> None:
-        proposals, self._proposals = self._proposals, {}
         clock = wall_us()
-        for partition, gathered in proposals.items():
-            self.post(ev.Propose(partition, gathered, clock))
+        while self._proposals:
+            # One by one: should a step end the mastership of another partition, its gathered writes go with it.
+            partition = next(iter(self._proposals))
+            self.post(ev.Propose(partition, self._proposals.pop(partition), clock))
 
     def read_refusal(self, partition: PartitionId) -> str:
         """Judged against a clock read now, behind the request's arrival; the rows are read after it."""

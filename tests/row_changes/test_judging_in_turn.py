@@ -46,6 +46,9 @@ class World:
 
     def _step(self, event: ev.Event, _now: int) -> list[ef.Effect]:
         match event:
+            case ev.Propose() if event.partition != PARTITION:
+                tokens = [token for token, _, _ in event.proposals]
+                return [ef.Proposed(event.partition, 1, 1, tokens), ef.Deposed(PARTITION, self.epoch)]
             case ev.Propose():
                 tokens = [token for token, _, _ in event.proposals]
                 if self.refusal:
@@ -281,6 +284,16 @@ def test_what_was_decided_is_not_proposed_after_a_deposition() -> None:
         world.change(stays)
         await turn()
         assert world.seen[-1] is None
+
+    run(scenario)
+
+
+def test_nor_if_the_proposals_of_another_partition_bring_the_deposition() -> None:
+    async def scenario(world: World) -> None:
+        asyncio.get_running_loop().call_soon(world.shell.write, PartitionId(1), ROW, b"elsewhere", False)
+        with pytest.raises(NotMaster, match="deposed"):
+            await world.change(one_more)
+        assert world.log == []
 
     run(scenario)
 
