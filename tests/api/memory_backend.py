@@ -89,6 +89,7 @@ class MemoryBackend:
         consistent: bool,
         max_rows: int,
         max_bytes: int,
+        backwards: bool = False,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         self._fail()
         self.consistent_reads.append(consistent)
@@ -97,7 +98,7 @@ class MemoryBackend:
         begin = bisect.bisect_left(keys, low)
         end = len(keys) if high is None else bisect.bisect_left(keys, high)
         page: list[tuple[bytes, bytes]] = []
-        for key in keys[begin:end]:
+        for key in reversed(keys[begin:end]) if backwards else keys[begin:end]:
             if len(page) >= min(max_rows, self.rows_per_scan) or sum(len(value) for _, value in page) >= max_bytes:
                 return page, page[-1][0]
             page.append((key, rows[key]))

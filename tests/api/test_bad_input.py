@@ -186,22 +186,6 @@ def test_what_breaks_a_rule_is_a_validation_error(front: Front, orders: Any, bod
     assert front.backend.writes == 0
 
 
-@pytest.mark.parametrize(
-    ("operation", "parameters", "message"),
-    [
-        ("GetItem", {"ProjectionExpression": "pk", "ExpressionAttributeNames": {"#a": "a"}}, "ProjectionExpression"),
-        ("GetItem", {"AttributesToGet": ["pk"]}, "AttributesToGet"),
-    ],
-)
-def test_a_parameter_that_is_not_supported_yet_is_refused_by_name(
-    front: Front, orders: Any, operation: str, parameters: dict[str, Any], message: str
-) -> None:
-    body = {"TableName": "orders", ("Item" if operation == "PutItem" else "Key"): {"pk": {"S": "k"}}} | parameters
-    expected = f"The parameter {message} of {operation} is not supported by Keystead yet"
-    assert_refused(send(front, json.dumps(body), operation), VALIDATION, expected)
-    assert front.backend.writes == 0
-
-
 def test_names_for_expressions_need_an_expression(front: Front, orders: Any) -> None:
     answer = send(front, put({"pk": {"S": "k"}}, ExpressionAttributeNames={"#a": "a"}))
     assert_refused(answer, VALIDATION, "ExpressionAttributeNames can only be specified when using expressions")

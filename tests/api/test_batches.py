@@ -162,13 +162,70 @@ def test_more_than_twenty_five_writes_of_a_table_break_the_maps_constraint(front
             "Too many items requested for the BatchGetItem call",
         ),
         (
-            {"orders": {"Keys": [{"pk": {"S": "a"}}], "ProjectionExpression": "pk"}},
-            "The parameter ProjectionExpression of BatchGetItem is not supported by Keystead yet",
+            {"orders": {"Keys": [{"pk": {"S": "a"}}], "ExpressionAttributeNames": {"#a": "a"}}},
+            "ExpressionAttributeNames can only be specified when using expressions",
+        ),
+        (
+            {"orders": {"Keys": [{"pk": {"S": "a"}}], "ProjectionExpression": "a", "AttributesToGet": ["a"]}},
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            "{AttributesToGet} Expression parameters: {ProjectionExpression}",
+        ),
+        (
+            {"orders": {"Keys": [{"pk": {"S": "a"}}], "AttributesToGet": ["a", "b", "a"]}},
+            "One or more parameter values were invalid: Duplicate value in attribute name: a",
+        ),
+        (
+            {
+                "lines": {"Keys": [{"pk": {"S": "a"}, "sk": {"N": "1"}}], "ProjectionExpression": "sk.a"},
+                "orders": {"Keys": [{"pk": {"S": "a"}}], "ProjectionExpression": "sk.a"},
+            },
+            "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: sk",
+        ),
+        (
+            {"orders": {"Keys": [{"pk": {"S": "a"}}], "ProjectionExpression": "a, #b"}},
+            "Invalid ProjectionExpression: An expression attribute name used in the document path is not defined; "
+            "attribute name: #b",
         ),
     ],
 )
 def test_a_bad_batch_of_keys_is_refused(orders: Any, requests: Any, message: str) -> None:
     assert refused(orders.batch_get_item, RequestItems=requests) == ("ValidationException", message)
+
+
+def test_each_table_of_a_batch_has_its_own_projection(orders: Any) -> None:
+    line = {"pk": {"S": "a"}, "sk": {"N": "1"}}
+    orders.put_item(TableName="orders", Item={"pk": {"S": "a"}, "v": {"N": "1"}, "w": {"L": [{"S": "x"}, {"S": "y"}]}})
+    orders.put_item(TableName="lines", Item=line | {"v": {"N": "2"}, "p": {"S": "x" * 9000}})
+    got = orders.batch_get_item(
+        RequestItems={
+            "orders": {
+                "Keys": [{"pk": {"S": "a"}}],
+                "ProjectionExpression": "#w[1], nothing",
+                "ExpressionAttributeNames": {"#w": "w"},
+            },
+            "lines": {"Keys": [line], "AttributesToGet": ["v", "sk"], "ConsistentRead": True},
+        },
+        ReturnConsumedCapacity="TOTAL",
+    )
+    assert got["Responses"] == {"orders": [{"w": {"L": [{"S": "y"}]}}], "lines": [{"v": {"N": "2"}, "sk": {"N": "1"}}]}
+    assert [table["CapacityUnits"] for table in got["ConsumedCapacity"]] == [0.5, 3.0]
+
+
+def test_an_item_without_any_of_the_attributes_asked_for_is_empty_but_there(orders: Any) -> None:
+    orders.put_item(TableName="orders", Item={"pk": {"S": "a"}})
+    keys = [{"pk": {"S": "a"}}, {"pk": {"S": "b"}}]
+    got = orders.batch_get_item(RequestItems={"orders": {"Keys": keys, "ProjectionExpression": "v"}})
+    assert got["Responses"] == {"orders": [{}]}
+
+
+def test_keys_come_back_unprocessed_with_all_that_was_said_of_their_table(front: Front, orders: Any) -> None:
+    front.backend.failures = [None, Throttled(), None, Throttled()]
+    keys = [{"pk": {"S": "a"}}, {"pk": {"S": "b"}}]
+    named = {"ProjectionExpression": "#v", "ExpressionAttributeNames": {"#v": "v"}}
+    got = orders.batch_get_item(RequestItems={"orders": {"Keys": keys, "ConsistentRead": True} | named})
+    assert got["UnprocessedKeys"] == {"orders": {"Keys": keys[1:], "ConsistentRead": True} | named}
+    got = orders.batch_get_item(RequestItems={"orders": {"Keys": keys, "AttributesToGet": ["v"]}})
+    assert got["UnprocessedKeys"] == {"orders": {"Keys": keys[1:], "AttributesToGet": ["v"]}}
 
 
 def test_more_than_a_hundred_keys_of_a_table_break_the_lists_constraint(orders: Any) -> None:

@@ -40,6 +40,89 @@ def test_an_item_that_is_not_there_has_no_item_member(orders: Any) -> None:
     assert "Item" not in orders.get_item(TableName="orders", Key={"pk": {"S": "none"}})
 
 
+def test_a_projection_returns_the_parts_that_its_paths_lead_to(orders: Any) -> None:
+    orders.put_item(TableName="orders", Item=EVERY_TYPE)
+    key = {"pk": {"S": "k"}}
+    for paths, names, expected in (
+        ("n, #b", {"#b": "b"}, {"n": EVERY_TYPE["n"], "b": EVERY_TYPE["b"]}),
+        (
+            "#m.#i[1], ss",
+            {"#m": "map", "#i": "inner"},
+            {"map": {"M": {"inner": {"L": [{"N": "0"}]}}}, "ss": {"SS": ["a", ""]}},
+        ),
+        ("s.part, other", None, {}),
+    ):
+        more = {} if names is None else {"ExpressionAttributeNames": names}
+        assert orders.get_item(TableName="orders", Key=key, ProjectionExpression=paths, **more)["Item"] == expected
+    got = orders.get_item(TableName="orders", Key=key, AttributesToGet=["bool", "map.inner", "pk"])
+    assert got["Item"] == {"bool": {"BOOL": False}, "pk": {"S": "k"}}
+
+
+def test_a_projection_of_an_item_that_is_not_there_has_no_item_member(orders: Any) -> None:
+    got = orders.get_item(TableName="orders", Key={"pk": {"S": "none"}}, ProjectionExpression="v")
+    assert "Item" not in got
+
+
+def test_a_projection_changes_nothing_of_what_a_read_costs(orders: Any) -> None:
+    orders.put_item(TableName="orders", Item={"pk": {"S": "k"}, "p": {"S": "x" * 9000}})
+    got = orders.get_item(
+        TableName="orders",
+        Key={"pk": {"S": "k"}},
+        ProjectionExpression="pk",
+        ConsistentRead=True,
+        ReturnConsumedCapacity="INDEXES",
+    )
+    assert got["Item"] == {"pk": {"S": "k"}}
+    assert got["ConsumedCapacity"] == {"TableName": "orders", "CapacityUnits": 3.0, "Table": {"CapacityUnits": 3.0}}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"ProjectionExpression": "a", "AttributesToGet": ["a"]},
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            "{AttributesToGet} Expression parameters: {ProjectionExpression}",
+        ),
+        (
+            {"ExpressionAttributeNames": {"#a": "a"}},
+            "ExpressionAttributeNames can only be specified when using expressions",
+        ),
+        (
+            {"ProjectionExpression": "a", "ExpressionAttributeNames": {"#a": "a"}},
+            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
+        ),
+        (
+            {"ProjectionExpression": "a, b.c, a"},
+            "Invalid ProjectionExpression: Two document paths overlap with each other; must remove or rewrite one of "
+            "these paths; path one: [a], path two: [a]",
+        ),
+        (
+            {"ProjectionExpression": "pk.a"},
+            "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: pk",
+        ),
+        (
+            {"ProjectionExpression": "pk.a", "Key": {"other": {"S": "k"}}},
+            "The provided key element does not match the schema",
+        ),
+        (
+            {"AttributesToGet": ["a", "a"]},
+            "One or more parameter values were invalid: Duplicate value in attribute name: a",
+        ),
+        ({"AttributesToGet": [""]}, "Empty attribute name"),
+        (
+            {"AttributesToGet": []},
+            "1 validation error detected: Value '[]' at 'attributesToGet' failed to satisfy constraint: Member must "
+            "have length greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_bad_projection_is_refused(orders: Any, parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(orders.exceptions.ClientError) as caught:
+        orders.get_item(**{"TableName": "orders", "Key": {"pk": {"S": "k"}}} | parameters)
+    assert caught.value.response["Error"] == {"Code": "ValidationException", "Message": message}
+
+
 def test_put_replaces_the_whole_item_and_returns_the_old_one_when_asked(orders: Any) -> None:
     orders.put_item(TableName="orders", Item={"pk": {"S": "k"}, "a": {"N": "01"}})
     answer = orders.put_item(TableName="orders", Item={"pk": {"S": "k"}}, ReturnValues="ALL_OLD")

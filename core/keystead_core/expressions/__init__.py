@@ -35,12 +35,14 @@ from keystead_core.expressions.keys import (
     key_condition,
     paths_of,
     schema_of_table,
+    select_keys,
 )
 from keystead_core.expressions.legacy import (
     attribute_updates,
     attributes_to_get,
     expected_condition,
     filter_condition,
+    key_comparisons,
     key_conditions,
 )
 from keystead_core.expressions.parameters import check_parameters
@@ -71,6 +73,7 @@ __all__ = [
     "check_update",
     "expected_condition",
     "filter_condition",
+    "key_comparisons",
     "key_condition",
     "key_conditions",
     "matches",
@@ -80,4 +83,5 @@ __all__ = [
     "read_projection",
     "read_update",
     "schema_of_table",
+    "select_keys",
 ]

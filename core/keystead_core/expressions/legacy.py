@@ -62,12 +62,17 @@ def filter_condition(
 
 def key_conditions(conditions: Mapping[str, Mapping[str, Any]], schema: KeySchema) -> KeyCondition:
     """KeyConditions, as a query reads the index by them. Raises ExpressionError."""
+    return select_keys(key_comparisons(conditions), schema)
+
+
+def key_comparisons(conditions: Mapping[str, Mapping[str, Any]]) -> list[KeyComparison]:
+    """KeyConditions as far as they can be checked without a schema. Raises ExpressionError."""
     comparisons = []
     for name, entry in conditions.items():
         operator = _checked_operator(name, entry.get("ComparisonOperator"), "KeyConditions")
         values = _checked_values(operator, entry.get("AttributeValueList") or [])
         comparisons.append(KeyComparison(name, _SPELLING.get(operator, operator), tuple(values)))
-    return select_keys(comparisons, schema)
+    return comparisons
 
 
 def attribute_updates(updates: Mapping[str, Mapping[str, Any]]) -> Update:

@@ -26,6 +26,13 @@ ValuesChoice = Literal["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW
 FailureChoice = Literal["NONE", "ALL_OLD"]
 OperatorChoice = Literal["AND", "OR"]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+SelectChoice = Literal["ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"]
+AttributeName = Annotated[str, msgspec.Meta(max_length=65_535)]
+AttributeNames = Annotated[list[AttributeName], msgspec.Meta(min_length=1, max_length=255)]
+ComparisonChoice = (
+    Literal["IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT"]
+    | Literal["NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"]
+)
 
 
 class ExpectedValue(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -89,6 +96,9 @@ class GetItemRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     Key: Item
     ConsistentRead: bool = False
     ReturnConsumedCapacity: CapacityChoice = "NONE"
+    ProjectionExpression: str | None = None
+    ExpressionAttributeNames: dict[str, AttributeName] | None = None
+    AttributesToGet: AttributeNames | None = None
 
 
 class PutWrite(msgspec.Struct, forbid_unknown_fields=True):
@@ -113,6 +123,9 @@ class BatchWriteItemRequest(msgspec.Struct, forbid_unknown_fields=True):
 class KeysAndAttributes(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     Keys: list[Item]
     ConsistentRead: bool = False
+    ProjectionExpression: str | None = None
+    ExpressionAttributeNames: dict[str, AttributeName] | None = None
+    AttributesToGet: AttributeNames | None = None
 
 
 class BatchGetItemRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,16 +133,43 @@ class BatchGetItemRequest(msgspec.Struct, forbid_unknown_fields=True):
     ReturnConsumedCapacity: CapacityChoice = "NONE"
 
 
-class ScanRequest(msgspec.Struct, forbid_unknown_fields=True):
+class LegacyCondition(msgspec.Struct, forbid_unknown_fields=True):
+    ComparisonOperator: ComparisonChoice
+    AttributeValueList: list[Attribute] | None = None
+
+
+LegacyConditions = dict[AttributeName, LegacyCondition]
+
+
+class PageRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What Query and Scan have in common."""
+
     TableName: str
     Limit: PositiveInt | None = None
     ExclusiveStartKey: Item | None = None
-    Select: Literal["ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"] | None = None
-    Segment: int | None = None
-    TotalSegments: PositiveInt | None = None
+    Select: SelectChoice | None = None
     ConsistentRead: bool = False
     ReturnConsumedCapacity: CapacityChoice = "NONE"
     IndexName: str | None = None
+    FilterExpression: str | None = None
+    ProjectionExpression: str | None = None
+    ExpressionAttributeNames: dict[str, AttributeName] | None = None
+    ExpressionAttributeValues: Item | None = None
+    AttributesToGet: AttributeNames | None = None
+    ConditionalOperator: OperatorChoice | None = None
+
+
+class QueryRequest(PageRequest, forbid_unknown_fields=True):
+    KeyConditionExpression: str | None = None
+    KeyConditions: LegacyConditions | None = None
+    QueryFilter: LegacyConditions | None = None
+    ScanIndexForward: bool = True
+
+
+class ScanRequest(PageRequest, forbid_unknown_fields=True):
+    Segment: int | None = None
+    TotalSegments: PositiveInt | None = None
+    ScanFilter: LegacyConditions | None = None
 
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -177,9 +217,6 @@ class RequestReader(Generic[R, P]):
         check_request(model, self.operation, members)
         supported = frozenset(self._kind.__struct_fields__)
         _refuse(self.operation, [name for name in members if name not in supported])
-        if self.operation == "BatchGetItem":
-            for table_request in members["RequestItems"].values():
-                _refuse(self.operation, [name for name in table_request if name not in ("Keys", "ConsistentRead")])
         return self._convert(members)
 
     def _convert(self, members: dict[str, Any]) -> R:

@@ -24,6 +24,13 @@ _AMENDED: Final[dict[str, dict[str, Any]]] = {
     "CreateTableInput": {"required": ["TableName", "AttributeDefinitions", "KeySchema"]},
     "ScalarAttributeType": {"enum": ["B", "N", "S"]},
     "ReturnValue": {"enum": ["ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"]},
+    "ComparisonOperator": {
+        "enum": [
+            *("IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT"),
+            *("NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"),
+        ]
+    },
+    "ConditionalOperator": {"enum": ["OR", "AND"]},
     "Select": {"enum": ["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"]},
 }
 

@@ -21,6 +21,7 @@ from keystead_node.api.actions.get_item import get_item
 from keystead_node.api.actions.list_tables import list_tables
 from keystead_node.api.actions.list_tags_of_resource import list_tags_of_resource
 from keystead_node.api.actions.put_item import put_item
+from keystead_node.api.actions.query import query
 from keystead_node.api.actions.scan import scan
 from keystead_node.api.actions.tag_resource import tag_resource
 from keystead_node.api.actions.untag_resource import untag_resource
@@ -46,6 +47,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "ListTables": list_tables,
     "ListTagsOfResource": list_tags_of_resource,
     "PutItem": put_item,
+    "Query": query,
     "Scan": scan,
     "TagResource": tag_resource,
     "UntagResource": untag_resource,

@@ -2,26 +2,41 @@
 
 import msgspec
 
+from keystead_core.expressions import Projection, check_parameters, schema_of_table
 from keystead_core.item_keys import row_key_of_key
-from keystead_core.items import check_attributes, row_json, row_size
+from keystead_core.items import check_attributes, decode_row, row_json, row_size
 from keystead_node.api.capacity import consumed, read_units
 from keystead_node.api.context import Context
 from keystead_node.api.requests import GetItemRequest, RequestReader
+from keystead_node.api.selections import check_projection, projected_json, projection_of, returns_whole_items
 
-READER: RequestReader[GetItemRequest, int] = RequestReader(
-    "GetItem", GetItemRequest, lambda request: check_attributes(request.Key)
-)
+
+def _prepare(request: GetItemRequest) -> Projection | None:
+    if returns_whole_items(request):
+        check_attributes(request.Key)
+        return None
+    check_parameters("GetItem", msgspec.structs.asdict(request))
+    check_attributes(request.Key)
+    return projection_of(request)
+
+
+READER = RequestReader("GetItem", GetItemRequest, _prepare)
 
 
 async def get_item(context: Context, body: bytes) -> bytes:
-    """Reads an item. Raises ApiError and ItemError."""
-    request, _ = READER.read(body)
+    """Reads an item. Raises ApiError, ItemError and ExpressionError."""
+    request, projection = READER.read(body)
     table = context.backend.table(request.TableName)
     if table is None or table.status != "ACTIVE":
         table = await context.active_table(request.TableName, READER, body)
     row_key = row_key_of_key(table, request.Key)
+    if projection is not None:
+        check_projection(projection, schema_of_table(table))
     value = await context.backend.read(table, row_key, request.ConsistentRead)
-    members = [b'"Item":' + row_json(value)] if value is not None else []
+    members = []
+    if value is not None:
+        item = row_json(value) if projection is None else projected_json(projection, decode_row(value))
+        members.append(b'"Item":' + item)
     if request.ReturnConsumedCapacity != "NONE":
         units = read_units(row_size(value) if value is not None else 0, request.ConsistentRead)
         capacity = consumed(table.name, units, request.ReturnConsumedCapacity)

@@ -1,0 +1,138 @@
+"""What a read shows of the items that it finds: filters, projections and counts, as expressions or as the legacy
+parameters that they replaced. The order of checks is the service's.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from keystead_core.expressions import (
+    Condition,
+    KeySchema,
+    Placeholders,
+    Projection,
+    attributes_to_get,
+    check_scalar_keys,
+    filter_condition,
+    paths_of,
+    project,
+    read_condition,
+    read_projection,
+)
+from keystead_core.items import Item, ItemError, check_attributes
+from keystead_node.api.requests import (
+    GetItemRequest,
+    KeysAndAttributes,
+    LegacyConditions,
+    OperatorChoice,
+    PageRequest,
+    RequestReader,
+)
+
+BAD_START: Final = "The provided starting key is invalid"
+_UNPREFIXED: Final = re.compile("contains duplicates|number set|numeric value|significant digits|number with magnitude")
+_INSTEAD: Final = {"COUNT": "only the Count"}
+
+
+class Selection(NamedTuple):
+    """`condition`: which items are counted and returned; `projection`: what of them is."""
+
+    condition: Condition | None = None
+    projection: Projection | None = None
+    is_count: bool = False
+
+
+def returns_whole_items(request: GetItemRequest | KeysAndAttributes) -> bool:
+    """Whether the request says nothing of what it wants of an item."""
+    return (
+        request.ProjectionExpression is None
+        and request.AttributesToGet is None
+        and request.ExpressionAttributeNames is None
+    )
+
+
+def projection_of(request: GetItemRequest | KeysAndAttributes) -> Projection | None:
+    """Raises ExpressionError. The parameters have been checked against each other."""
+    if request.AttributesToGet is not None:
+        return attributes_to_get(request.AttributesToGet)
+    if request.ProjectionExpression is None:
+        return None
+    placeholders = Placeholders(request.ExpressionAttributeNames)
+    projection = read_projection(request.ProjectionExpression, placeholders)
+    placeholders.check_all_used()
+    return projection
+
+
+def legacy_filter(
+    conditions: LegacyConditions | None, operator: OperatorChoice | None, parameter: str
+) -> Condition | None:
+    """A QueryFilter or ScanFilter. Raises ExpressionError, and ItemShapeError for a value that is none."""
+    if conditions is None and operator is None:
+        return None
+    return filter_condition(plain_conditions(conditions or {}), operator, parameter)
+
+
+def plain_conditions(conditions: LegacyConditions) -> Mapping[str, Mapping[str, Any]]:
+    """As the core takes them."""
+    return {name: msgspec.structs.asdict(condition) for name, condition in conditions.items()}
+
+
+def check_start_values(key: Item | None) -> None:
+    """Checks the values of an ExclusiveStartKey. Raises ItemError and ItemShapeError."""
+    if key is None:
+        return
+    try:
+        check_attributes(key)
+    except ItemError as error:
+        raise ItemError(("" if _UNPREFIXED.search(str(error)) else f"{BAD_START}: ") + str(error)) from None
+
+
+def selection_of(
+    request: PageRequest, placeholders: Placeholders, condition: Condition | None, projection: Projection | None
+) -> Selection:
+    """Reads the expressions of a Query or Scan; `condition` and `projection` come from its legacy parameters. The
+    key condition, if any, has been read: what is left unused is an error. Raises ExpressionError and ItemError."""
+    if request.FilterExpression is not None:
+        condition = read_condition(request.FilterExpression, placeholders, "FilterExpression")
+    if request.ProjectionExpression is not None:
+        projection = read_projection(request.ProjectionExpression, placeholders)
+    placeholders.check_all_used()
+    _check_select(request)
+    return Selection(condition, projection, request.Select == "COUNT")
+
+
+def _check_select(request: PageRequest) -> None:
+    select = request.Select
+    if select is None:
+        return
+    named = "AttributesToGet" if request.AttributesToGet is not None else "ProjectionExpression"
+    has_projection = request.AttributesToGet is not None or request.ProjectionExpression is not None
+    if select == "SPECIFIC_ATTRIBUTES":
+        if not has_projection:
+            raise ItemError(
+                "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+            )
+    elif has_projection:
+        raise ItemError(f"Cannot specify the {named} when choosing to get {_INSTEAD.get(select, select)}")
+    elif select == "ALL_PROJECTED_ATTRIBUTES" and request.IndexName is None:
+        raise ItemError("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+
+
+def refuse_index(request: PageRequest, reader: RequestReader[Any, Any], body: bytes) -> None:
+    """There are no indexes. A name that can be none is answered as such. Raises ApiError and ItemError."""
+    if request.IndexName is not None:
+        reader.validated(body)
+        raise ItemError(f"The table does not have the specified index: {request.IndexName}")
+
+
+def check_projection(projection: Projection | None, schema: KeySchema) -> None:
+    """Raises ExpressionError if a path leads into a key attribute."""
+    if projection is not None:
+        check_scalar_keys(paths_of(projection), schema)
+
+
+def projected_json(projection: Projection, item: Item) -> bytes:
+    """The JSON of what is returned of an item."""
+    return msgspec.json.encode(project(projection, item))
