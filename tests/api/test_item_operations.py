@@ -50,7 +50,7 @@ def test_a_projection_returns_the_parts_that_its_paths_lead_to(orders: Any) -> N
             {"#m": "map", "#i": "inner"},
             {"map": {"M": {"inner": {"L": [{"N": "0"}]}}}, "ss": {"SS": ["a", ""]}},
         ),
-        ("s.part, other", None, {}),
+        ("s.aa, bb", None, {}),
     ):
         more = {} if names is None else {"ExpressionAttributeNames": names}
         assert orders.get_item(TableName="orders", Key=key, ProjectionExpression=paths, **more)["Item"] == expected

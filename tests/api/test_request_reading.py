@@ -12,6 +12,7 @@ from keystead_node.api.actions.batch_write_item import READER as BATCH_WRITE
 from keystead_node.api.actions.delete_item import READER as DELETE
 from keystead_node.api.actions.get_item import READER as GET
 from keystead_node.api.actions.put_item import READER as PUT
+from keystead_node.api.actions.query import READER as QUERY
 from keystead_node.api.actions.scan import READER as SCAN
 from keystead_node.api.actions.update_item import READER as UPDATE
 from keystead_node.api.errors import ApiError
@@ -56,16 +57,61 @@ MORE = st.fixed_dictionaries(
         "ConditionalOperator": st.sampled_from(["AND", "NOR"]),
     },
 )
+TEXTS = st.sampled_from(["pk = :p", "#n = :p", "a", "a, b", "size(", "", 1, None])
+NAMES = st.dictionaries(st.sampled_from(["#n", "#m", "n"]), st.sampled_from(["pk", "", "x", None]), max_size=2) | JSON
+VALUES = st.dictionaries(st.sampled_from([":p", ":q", "p"]), VALUE, max_size=2) | JSON
+CONDITIONS = st.dictionaries(
+    TEXT,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "ComparisonOperator": st.sampled_from(["EQ", "IN", "NULL", "NONE", 5, None]),
+            "AttributeValueList": st.lists(VALUE, max_size=2) | JSON,
+        },
+    ),
+    max_size=2,
+)
+ATTRIBUTES = st.lists(st.sampled_from(["a", "b", "", None, 1]), max_size=3)
+PROJECTIONS = st.fixed_dictionaries(
+    {}, optional={"ProjectionExpression": TEXTS, "ExpressionAttributeNames": NAMES, "AttributesToGet": ATTRIBUTES}
+)
+PAGES = st.fixed_dictionaries(
+    {"TableName": st.just("t.1")},
+    optional={
+        "ExclusiveStartKey": ITEM,
+        "FilterExpression": TEXTS,
+        "ProjectionExpression": TEXTS,
+        "ExpressionAttributeNames": NAMES,
+        "ExpressionAttributeValues": VALUES,
+        "AttributesToGet": ATTRIBUTES,
+        "ConditionalOperator": st.sampled_from(["OR", "XOR", None]),
+        "Select": st.sampled_from(["COUNT", "ALL_PROJECTED_ATTRIBUTES", "ALL"]),
+        "ScanIndexForward": st.sampled_from([False, "no", 3]),
+        "KeyConditionExpression": TEXTS,
+        "KeyConditions": CONDITIONS,
+        "QueryFilter": CONDITIONS,
+        "ScanFilter": CONDITIONS,
+        "Segment": st.integers(-1, 2),
+        "TotalSegments": st.integers(0, 2),
+    },
+)
 READERS: dict[str, tuple[RequestReader[Any, Any], st.SearchStrategy[Any]]] = {
     "PutItem": (PUT, st.builds(lambda item, more: {"TableName": "t.1", "Item": item} | more, ITEM, MORE)),
     "DeleteItem": (DELETE, st.builds(lambda key, more: {"TableName": "t.1", "Key": key} | more, ITEM, MORE)),
     "UpdateItem": (UPDATE, st.builds(lambda key, more: {"TableName": "t.1", "Key": key} | more, ITEM, MORE)),
-    "GetItem": (GET, st.builds(lambda key, more: {"TableName": "t.1", "Key": key} | more, ITEM, MORE)),
-    "Scan": (SCAN, st.builds(lambda key, more: {"TableName": "t.1", "ExclusiveStartKey": key} | more, ITEM, MORE)),
+    "GetItem": (
+        GET,
+        st.builds(lambda key, shown, more: {"TableName": "t.1", "Key": key} | shown | more, ITEM, PROJECTIONS, MORE),
+    ),
+    "Scan": (SCAN, st.builds(lambda page, more: page | more, PAGES, MORE)),
+    "Query": (QUERY, st.builds(lambda page, more: page | more, PAGES, MORE)),
     "BatchGetItem": (
         BATCH_GET,
         st.builds(
-            lambda keys, more: {"RequestItems": {"t.1": {"Keys": keys} | more}}, st.lists(ITEM, max_size=2), MORE
+            lambda keys, shown, more: {"RequestItems": {"t.1": {"Keys": keys} | shown | more}},
+            st.lists(ITEM, max_size=2),
+            PROJECTIONS,
+            MORE,
         ),
     ),
     "BatchWriteItem": (
