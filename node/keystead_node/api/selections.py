@@ -53,6 +53,19 @@ def returns_whole_items(request: GetItemRequest | KeysAndAttributes) -> bool:
     )
 
 
+def is_unselective(request: PageRequest) -> bool:
+    """The same for a page, but for its legacy filter; most scans are such, and need no further checks."""
+    return (
+        request.FilterExpression is None
+        and request.ProjectionExpression is None
+        and request.ExpressionAttributeNames is None
+        and request.ExpressionAttributeValues is None
+        and request.AttributesToGet is None
+        and request.ConditionalOperator is None
+        and request.Select is None
+    )
+
+
 def projection_of(request: GetItemRequest | KeysAndAttributes) -> Projection | None:
     """Raises ExpressionError. The parameters have been checked against each other."""
     if request.AttributesToGet is not None:

@@ -24,6 +24,7 @@ from keystead_node.api.selections import (
     Selection,
     check_projection,
     check_start_values,
+    is_unselective,
     legacy_filter,
     refuse_index,
     selection_of,
@@ -40,6 +41,9 @@ class _Prepared(NamedTuple):
 
 
 def _prepare(request: ScanRequest) -> _Prepared:
+    if request.ScanFilter is None and is_unselective(request):
+        check_start_values(request.ExclusiveStartKey)
+        return _Prepared(_segment(request), Selection())
     check_parameters("Scan", msgspec.structs.asdict(request))
     projection = None if request.AttributesToGet is None else attributes_to_get(request.AttributesToGet)
     condition = legacy_filter(request.ScanFilter, request.ConditionalOperator, "ScanFilter")
