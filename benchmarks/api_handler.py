@@ -1,4 +1,5 @@
-"""What the DynamoDB front itself costs: PutItem and GetItem of 1 KiB items over a backend that does nothing.
+"""What the DynamoDB front itself costs: PutItem and GetItem of 1 KiB items, and Query of 100 such, over a backend that
+does nothing.
 
     python benchmarks/api_handler.py [--requests 20000] [--profile FILE]
 
@@ -43,6 +44,14 @@ ITEM = {"id": {"S": "order-000001"}, "amount": {"N": "42"}, "payload": {"S": "x"
 BODIES = {
     "PutItem": msgspec.json.encode({"TableName": "orders", "Item": ITEM}),
     "GetItem": msgspec.json.encode({"TableName": "orders", "Key": {"id": ITEM["id"]}, "ConsistentRead": True}),
+    "Query": msgspec.json.encode(
+        {
+            "TableName": "orders",
+            "KeyConditionExpression": "id = :id",
+            "ExpressionAttributeValues": {":id": ITEM["id"]},
+            "Limit": 100,
+        }
+    ),
 }
 ROW = b"\x01" + msgspec.json.encode(ITEM)
 CONNECTIONS = 16
@@ -59,6 +68,9 @@ class NullBackend:
 
     async def read(self, *_: Any) -> bytes | None:
         return ROW
+
+    async def scan(self, *_: Any) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        return [(b"", ROW)] * 100, b""
 
 
 async def time_calls(call: Callable[[], Awaitable[Any]], count: int) -> float:

@@ -1,5 +1,6 @@
 """Going through a Query or Scan page by page gives what a plain filter over a sorted list gives: every item once."""
 
+import asyncio
 import operator
 from collections.abc import Iterator
 from decimal import Decimal
@@ -9,6 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keystead_core.expressions import Placeholders, read_condition
+from keystead_core.items import encode_row
+from keystead_core.keyspace import KeyRange
+from keystead_node.api.pages import read_page
+from keystead_node.api.requests import ScanRequest
+from keystead_node.api.selections import Selection
 from tests.api.conftest import Front, create_table
 
 COMPARISONS = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -141,3 +148,27 @@ def test_the_pages_of_a_scan_are_all_items_that_pass(
 def normal(items: list[dict[str, Any]], kind: str) -> list[tuple[str, Any, str]]:
     """Items as they compare: numbers come back in their shortest form."""
     return [(item["pk"]["S"], ORDERS[kind](item["sk"][kind]), item["v"]["N"]) for item in items]
+
+
+def test_others_get_their_turns_while_a_page_is_filtered(shared_front: Front, dynamodb_of_all: Any) -> None:
+    backend = shared_front.backend
+    backend.rows_per_scan = 1000
+    value, _ = encode_row({"pk": {"S": "p"}, "sk": {"N": "1"}})
+    backend.rows["by_N"] = {b"%04d" % number: value for number in range(1000)}
+    selection = Selection(read_condition("attribute_exists(pk)", Placeholders(), "FilterExpression"))
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def read() -> int:
+        others = asyncio.create_task(count_turns())
+        page = await read_page(backend, backend.tables["by_N"], KeyRange(b"", None), ScanRequest("by_N"), selection)
+        others.cancel()
+        return page.matched
+
+    assert asyncio.run(read()) == 1000
+    assert turns >= 10

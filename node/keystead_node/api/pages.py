@@ -23,8 +23,10 @@ from keystead_node.api.requests import PageRequest
 from keystead_node.api.selections import Selection, projected_json
 
 PAGE_BYTES_MAX: Final = 1024 * 1024
-ROWS_PER_TURN: Final = 64
-"""How many rows are looked into before others get a turn: a filter may have 300 operators."""
+TURN_BYTES: Final = 64 * 1024
+ROW_BYTES: Final = 1024
+"""Others get a turn when so many bytes of rows were looked into, each row counted as ROW_BYTES more: a filter may have
+300 operators."""
 _ROWS_MAX: Final = 1 << 31
 
 
@@ -100,7 +102,7 @@ async def _whole_items(cursor: _Cursor, table: TableDefinition, limit: int, is_c
 
 async def _selected_items(cursor: _Cursor, table: TableDefinition, limit: int, selection: Selection) -> Page:
     items: list[bytes | memoryview] = []
-    matched = scanned = size = stored = 0
+    matched = scanned = size = stored = turn = 0
     item: Item = {}
     while not cursor.is_at_end and scanned < limit and size < PAGE_BYTES_MAX:
         # An item's size is below that of its JSON: what the rows so far make likely to fill the page is asked for.
@@ -109,7 +111,9 @@ async def _selected_items(cursor: _Cursor, table: TableDefinition, limit: int, s
             if size >= PAGE_BYTES_MAX:
                 break
             scanned += 1
-            if scanned % ROWS_PER_TURN == 0:
+            turn += len(value) + ROW_BYTES
+            if turn >= TURN_BYTES:
+                turn = 0
                 await asyncio.sleep(0)
             item = decode_row(value)
             size += check_attributes(item)
