@@ -69,11 +69,19 @@ READER = RequestReader("Query", QueryRequest, _prepare)
 
 async def query(context: Context, body: bytes) -> bytes:
     """One page. Raises ApiError, ItemError and ExpressionError."""
-    request, (keys, selection) = READER.read(body)
+    request, prepared = READER.read(body)
     table = context.backend.table(request.TableName)
     if table is None or table.status != "ACTIVE":
         table = await context.active_table(request.TableName, READER, body)
     refuse_index(request, READER, body)
+    key_range = _rows_to_read(table, request, prepared)
+    page = await read_page(context.backend, table, key_range, request, prepared.selection, not request.ScanIndexForward)
+    return page_response(table.name, page, request)
+
+
+def _rows_to_read(table: TableDefinition, request: QueryRequest, prepared: _Prepared) -> KeyRange:
+    """Checks the request against the table's keys. Raises ItemError and ExpressionError."""
+    keys, selection = prepared
     schema = schema_of_table(table)
     start = None if request.ExclusiveStartKey is None else _start(table, request.ExclusiveStartKey)
     condition = key_condition(keys, schema) if isinstance(keys, Condition) else select_keys(keys, schema)
@@ -85,8 +93,7 @@ async def query(context: Context, body: bytes) -> bytes:
     if selection.condition is not None:
         parameter = "QueryFilter" if request.FilterExpression is None else "Filter Expression"
         check_filter(selection.condition, schema, parameter)
-    page = await read_page(context.backend, table, key_range, request, selection, not request.ScanIndexForward)
-    return page_response(table.name, page, request)
+    return key_range
 
 
 def _start(table: TableDefinition, key: Item) -> bytes:

@@ -82,17 +82,24 @@ READER = RequestReader("Scan", ScanRequest, _prepare)
 
 async def scan(context: Context, body: bytes) -> bytes:
     """One page. Raises ApiError, ItemError and ExpressionError."""
-    request, (key_range, selection) = READER.read(body)
+    request, prepared = READER.read(body)
     table = await context.active_table(request.TableName, READER, body)
     refuse_index(request, READER, body)
+    key_range = _rows_to_read(table, request, prepared)
+    page = await read_page(context.backend, table, key_range, request, prepared.selection)
+    return page_response(table.name, page, request)
+
+
+def _rows_to_read(table: TableDefinition, request: ScanRequest, prepared: _Prepared) -> KeyRange:
+    """Checks the request against the table's keys. Raises ItemError and ExpressionError."""
+    key_range, selection = prepared
     if request.ExclusiveStartKey is not None:
         key_range = _range_left(table, request, request.ExclusiveStartKey, key_range)
     schema = schema_of_table(table)
     check_projection(selection.projection, schema)
     if selection.condition is not None:
         check_scalar_keys(paths_of(selection.condition), schema)
-    page = await read_page(context.backend, table, key_range, request, selection)
-    return page_response(table.name, page, request)
+    return key_range
 
 
 def _range_left(table: TableDefinition, request: ScanRequest, start: Item, key_range: KeyRange) -> KeyRange:
