@@ -176,7 +176,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 P = TypeVar("P")
 
 _LOOKS_OFF: Final = (msgspec.MsgspecError, RecursionError, UnicodeError, ItemError, ItemShapeError, ExpressionError)
-_EXPRESSION_ONLY: Final = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 
 
 class RequestReader(Generic[R, P]):
@@ -216,7 +215,9 @@ class RequestReader(Generic[R, P]):
         members = read_request(model, self.operation, body)
         check_request(model, self.operation, members)
         supported = frozenset(self._kind.__struct_fields__)
-        _refuse(self.operation, [name for name in members if name not in supported])
+        for name in members:
+            if name not in supported:
+                raise ValidationException(f"The parameter {name} of {self.operation} is not supported by Keystead yet")
         return self._convert(members)
 
     def _convert(self, members: dict[str, Any]) -> R:
@@ -224,12 +225,3 @@ class RequestReader(Generic[R, P]):
             return msgspec.convert(members, self._kind)
         except msgspec.ValidationError as error:
             raise ValidationException(f"One or more parameter values were invalid: {error}") from None
-
-
-def _refuse(operation: str, unsupported: list[str]) -> None:
-    """Raises ValidationException if there are parameters that are not supported."""
-    for name in unsupported:
-        if name not in _EXPRESSION_ONLY:
-            raise ValidationException(f"The parameter {name} of {operation} is not supported by Keystead yet")
-    for name in unsupported:
-        raise ValidationException(f"{name} can only be specified when using expressions")
