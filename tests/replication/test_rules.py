@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import MILLISECOND, Lsn, NodeId, PartitionId, ReplicaId
+from keystead_core.ids import MILLISECOND, SECOND, Lsn, NodeId, PartitionId, ReplicaId
 from keystead_core.log.record import Kind
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
+from keystead_core.replication.membership import founding_membership
 from keystead_core.replication.replica import CANDIDATE, FOLLOWER
 from keystead_core.replication.settings import Settings
 from tests.replication.rig import BOOT, GROUP, TARGETS, Rig, chain, elected, founding_record, point
@@ -79,6 +80,33 @@ def test_what_comes_behind_a_change_commits_with_it_where_the_new_members_have_i
     assert rig.replica.log.memberships[-1][0] == 4 and (rig.replica.commit_lsn, rig.replica.log.last_lsn) == (3, 5)
     ack(rig, 4)
     assert rig.replica.commit_lsn == 5
+
+
+def test_a_full_voter_stays_until_another_who_could_stand_knows_the_members() -> None:
+    """Found by the simulator (155142): the master was lost; of the two who were left the log-only one had everything,
+    and could not stand, and the other did not know of it."""
+    log_only = ReplicaTarget(ReplicaId(4), NodeId("d"), "zone-d", "log-only")
+    rig = Rig([founding_record(founding_membership([*TARGETS, log_only], 0, 1, SECOND))])
+    rig.now += 200_000
+    rig.step(ev.Tick())
+    others = {2: TARGETS[1].node, 3: TARGETS[2].node, 4: log_only.node}
+    for number in (2, 4):
+        rig.hear(others[number], msg.ProbeReply(GROUP, ReplicaId(number), BOOT, 0, 1, 1, 1, number == 2, ""))
+    rig.sync()
+    epoch = rig.replica.promised
+    for number in (2, 4):
+        rig.hear(others[number], msg.Support(GROUP, ReplicaId(number), BOOT, epoch, ReplicaId(1), BOOT, 1, 1, 1))
+    rig.now += 100_000
+    rig.step(ev.Tick())
+    rig.sync()
+    for number in (2, 4):
+        rig.hear(others[number], msg.Appended(GROUP, ReplicaId(number), BOOT, epoch, 2, True, 0))
+    rig.step(ev.Applied(GROUP, 2))
+    rig.step(ev.SetTarget(GROUP, [TARGETS[0], TARGETS[2], log_only], 0, 1))
+    assert rig.replica.log.last_lsn == 2
+    assert rig.replica.why.endswith("no other full voter that stays has the last change yet")
+    rig.hear(others[3], msg.Appended(GROUP, ReplicaId(3), BOOT, epoch, 2, True, 0))
+    assert rig.replica.membership is not None and rig.replica.membership.member(ReplicaId(2)) is None
 
 
 def ack(rig: Rig, lsn: Lsn) -> None:

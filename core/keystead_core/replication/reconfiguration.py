@@ -116,7 +116,12 @@ def propose(r: Replica, new: Membership) -> str:
     """Appends a membership record unless a rule or the live members forbid it; returns why not, or ''."""
     membership = r.membership
     assert membership is not None and r.mastership is not None
-    refusal = refusal_to_change(r) or membership.refusal_of(new) or _unmet_by_live(r, new)
+    refusal = (
+        refusal_to_change(r)
+        or membership.refusal_of(new)
+        or _unmet_by_live(r, new)
+        or _known_to_nobody_who_could_stand(r, membership, new)
+    )
     if refusal:
         return refusal
     before = {m.replica for m in membership.members}
@@ -137,6 +142,27 @@ def _unmet_by_live(r: Replica, new: Membership) -> str:
     if not new.is_failover_quorum(live):
         return "its live members are no failover quorum"
     return ""
+
+
+def _known_to_nobody_who_could_stand(r: Replica, membership: Membership, new: Membership) -> str:
+    """A live full voter stays until another who stays has the last change of membership, besides the master.
+
+    Else, with the master lost, the one full voter that is left asks members of former days, and a log-only one, which
+    has everything, cannot stand.
+    """
+    live = live_members(r)
+    leaves = [m for m in membership.voters if new.member(m.replica) is None and _could_stand_after(r, m, live)]
+    stays = [m for m in new.voters if not m.log_only and m.replica != r.id]
+    if not leaves or not stays:
+        return ""
+    assert r.mastership is not None
+    lsn = r.log.memberships[-1][0] if r.log.memberships else 0
+    known = [r.mastership.progress[m.replica].match_lsn >= lsn for m in stays if m.replica in r.mastership.progress]
+    return "" if any(known) else "no other full voter that stays has the last change yet"
+
+
+def _could_stand_after(r: Replica, member: Member, live: list[ReplicaId]) -> bool:
+    return member.replica in live and member.replica != r.id and not member.log_only
 
 
 def live_members(r: Replica) -> list[ReplicaId]:
