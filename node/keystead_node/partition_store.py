@@ -60,6 +60,8 @@ class PartitionStore:
         self._opening: asyncio.Future[None] | None = None
         self._queue: deque[tuple[list[Record], Any]] = deque()
         self.applied_lsn: Lsn = 0
+        self.released_lsn: Lsn = 0
+        """The log's base, as far as it is durable: what is above it may be all that a restart learns the members by."""
 
     # -- rows -----------------------------------------------------------------------------------------------------
 
@@ -179,7 +181,8 @@ class PartitionStore:
         return self.cold.end
 
     def _trim(self, keep_lsn: Lsn) -> None:
-        """Keeps the cold log within its budget; what the rows do not durably hold stays, and all of a log-only one."""
+        """Keeps the cold log within its budget. What rows and state do not durably hold stays, and all of a log-only
+        one."""
         rows = self._rows
         excess = self.cold.size_bytes() - self._owner.cold_bytes_max
         if rows is None or excess <= 0:
@@ -187,7 +190,8 @@ class PartitionStore:
         durable_lsn = rows.durable_applied
         upto_lsn = 0
         for name in self.cold.segments[:-1]:
-            if excess <= 0 or name.end.lsn > durable_lsn or (keep_lsn and name.end.lsn >= keep_lsn):
+            needed = name.end.lsn > min(durable_lsn, self.released_lsn) or (keep_lsn and name.end.lsn >= keep_lsn)
+            if excess <= 0 or needed:
                 break
             excess -= self.cold.size_of(name)
             upto_lsn = name.end.lsn

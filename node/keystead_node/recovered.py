@@ -109,8 +109,7 @@ def complete(found: RecoveredReplica, cold_start: Lsn, rows_floor: Lsn) -> None:
     base = found.state.base.lsn
     cold_leads_there = 0 < cold_start <= rows_floor + 1 and found.cold_end.lsn >= base
     if rows_floor >= base or cold_leads_there:
-        # The cold log may reach further than the state, and start behind it: what it starts at, the rows hold.
-        found.applied_lsn = max(base, min(rows_floor, found.cold_end.lsn))
+        found.applied_lsn = base
 
 
 def find_sealed_membership(found: RecoveredReplica, cold: ColdLog) -> None:

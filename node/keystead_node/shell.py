@@ -342,6 +342,7 @@ class Shell:
         match effect:
             case ef.ReleaseLog():
                 self.writer.hot_log.release(effect.partition, effect.lsn)
+                self.stores.get(effect.partition).released_lsn = effect.lsn
             case ef.DropRows():
                 self.stores.drop(effect.partition)
             case ef.Seal():

@@ -8,7 +8,6 @@ from keystead_core.log.record import Kind, make_record
 from keystead_core.replication.membership import encode_membership
 from keystead_core.replication.node import Node
 from keystead_core.replication.settings import Settings
-from keystead_node.recovered import complete
 from tests.replication.rig import BOOT, FOUNDING, GROUP, A, chain, founding_record, point
 
 LOG_ONLY = msgspec.structs.replace(FOUNDING.members[0], log_only=True)
@@ -47,17 +46,6 @@ def test_log_only_replica_keeps_its_log_though_it_has_no_rows() -> None:
     replica = Node(Settings(), A, BOOT, [found], 0, 1).replicas[GROUP]
     assert replica.log.last_lsn == 3
     assert replica.is_log_only
-
-
-def test_a_power_loss_between_sealing_and_the_state_forgets_no_log() -> None:
-    """Found by the simulator (120747): the state named an older base, and the rows were taken to end there, before the
-    cold log began; so the whole log was taken for a copy cut short."""
-    records = [founding_record(), *chain(founding_record(), *[1] * 8)]
-    state = ReplicaState(ReplicaId(1), 1, ReplicaId(1), 0, "", point(records[3]), encode_membership(FOUNDING))
-    found = RecoveredReplica(GROUP, state, [records[8]], 8, 0, 0, point(records[7]))
-    complete(found, 6, rows_floor=6)
-    replica = Node(Settings(), A, BOOT, [found], 0, 1).replicas[GROUP]
-    assert (replica.log.base.lsn, replica.log.last_lsn, replica.unfit) == (8, 9, "")
 
 
 def test_a_replica_without_its_log_counts_only_once_it_has_all_that_it_may_have_acked() -> None:

@@ -257,6 +257,7 @@ class Process:
 
     def _release(self, effect: ef.ReleaseLog) -> None:
         self.writer.hot_log.release(effect.partition, effect.lsn)
+        self.stores.get(effect.partition).released_lsn = effect.lsn
 
     def _eligibility(self, effect: ef.EligibilityChanged) -> None:
         name = "eligibility refused" if effect.refusal else "ineligible" if effect.ineligible else "eligible again"

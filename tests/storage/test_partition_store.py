@@ -38,7 +38,10 @@ def test_rows_go_on_from_a_cold_log_that_is_trimmed_up_to_them(tmp_path: Path) -
         store.seal(records[:5])
         store.seal(records[5:8], keep_lsn=3)
         assert store.cold.start_lsn == 1, "a copy under way goes on from there"
-        store.seal(records[8:10])
+        store.seal(records[8:9])
+        assert store.cold.start_lsn == 1, "a restart learns the members from what is above the durable base"
+        store.released_lsn = 5
+        store.seal(records[9:10])
         assert store.cold.start_lsn == 6
         store.apply(records[10:], None)
         assert (store.applied_lsn, rows.get(b"k1")) == (12, b"v10")
