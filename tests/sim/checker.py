@@ -182,13 +182,14 @@ class Checker:
         # It may have stepped down in this very step: then it is known as the master of that epoch.
         epoch = replica.epoch if replica.role == MASTER else process.seen[replica.partition].epoch
         self._demand_no_other_server(replica.partition, epoch)
+        committed_lsn = max(process.seen[replica.partition].commit_lsn, ledger.last_lsn)
         for record in replica.log.range(ledger.last_lsn + 1, replica.commit_lsn):
             demand(record.prev_hash == ledger.hashes[-1], "committed logs differ", (process.name, record))
             ledger.enter(record, epoch)
         led = self.masters.get((replica.partition, epoch)) == (replica.id, process.boot)
         demand(led, "committed without a master", (process.name, replica))
         demand(ledger.epochs[-1] == epoch, "earlier epoch committed by counting", (process.name, replica))
-        for membership, lsn in self._rules_at_commit(replica, first_new, process.seen[replica.partition].commit_lsn):
+        for membership, lsn in self._rules_at_commit(replica, first_new, committed_lsn):
             holders = list(self.cluster.holders(replica.partition, membership, lsn, ledger.hashes[lsn]))
             # Who acked held it then; a volume may be lost between its ack and the commit: one loss of one copy.
             holders += [m.replica for m in membership.voters if self._acked(replica.partition, m.replica, epoch, lsn)]
@@ -232,7 +233,8 @@ class Checker:
     def _rules_at_commit(replica: Replica, first_new: Lsn, commit_lsn: Lsn) -> list[tuple[Membership, Lsn]]:
         """The memberships that counted when the step began, and the LSN up to which each had to be met.
 
-        The latest to the end; the one before, while it is uncommitted, to the record that ends it.
+        The latest to the end; the one before, while it is uncommitted, to the record that ends it. `commit_lsn` is what
+        anybody had committed: a master may learn of that in the very step in which it commits more.
         """
         known = [(at, membership) for at, membership in replica.log.memberships if at < first_new]
         rules = [(known[-1][1], replica.commit_lsn)]

@@ -388,6 +388,8 @@ class Cluster:
             nodes = {m.node for m in membership.members} | {t.node for t in group.target}
             if any(machine.is_absent and machine.volume.node_id in nodes for machine in self.machines):
                 continue  # What it takes part in waits for it.
+            if any(target.node in self.lost_nodes for target in group.target):
+                continue  # There is no machine to replace it on.
             reached = {(m.replica, m.role) for m in membership.members}
             wanted = {(t.replica, t.role) for t in group.target}
             if reached != wanted and group.was_changed:
