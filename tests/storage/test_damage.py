@@ -254,3 +254,18 @@ def test_batches_of_one_sync_are_torn_together() -> None:
     recovered, replicas = recover(after, NODE)
     assert recovered.report.unknown == [] and recovered.report.damaged == []
     assert not any(replica.damaged_unknown for replica in replicas)
+
+
+def test_what_was_torn_stays_torn_at_the_next_start_and_is_not_taken_for_damage() -> None:
+    """Found by the simulator (165553): the batch behind it had left its index copy, and what the node wrote next named
+    both as synced."""
+    disk, log, _ = small_log()
+    long = chain_of(3, 40, body_bytes=2000)
+    disk.write_all(log.append([AppendEntry(P3, record.lsn, [record]) for record in long]))
+    kept_from = sum(len(data) // 512 for _, data in disk.pending[:-1])  # The last batch's index copy.
+    after = disk.crash(lambda number: number >= kept_from)
+    log, _ = recover(after, NODE)
+    write_batch(after, log, StateEntry(P1, state_of(7, 3)))
+    again, replicas = recover(after, NODE)
+    assert again.report.unknown == []
+    assert not any(replica.damaged_unknown for replica in replicas)

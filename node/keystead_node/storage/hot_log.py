@@ -112,6 +112,7 @@ class HotLog:
         self._dropped_tails: list[tuple[PartitionId, Lsn]] = []
         self._unreported: list[int] = []
         self._rescues: list[tuple[int, int, int]] = []
+        self._voids: list[int] = []
         self.report = Report()
 
     @classmethod
@@ -214,15 +215,18 @@ class HotLog:
         dropped_tails: Mapping[PartitionId, Lsn],
         unreported: Sequence[int],
         rescues: Sequence[tuple[int, int, int]],
+        voids: Sequence[int] = (),
     ) -> None:
         """Recovery's word, which the next batch makes durable; `rescue` writes one at once.
 
-        What it dropped (to be snipped); damage that no batch names yet; and the batches, as (number, start, blocks),
-        that are known only from the ring.
+        What it dropped (to be snipped); damage that no batch names yet; the batches, as (number, start, blocks),
+        that are known only from the ring; and those of which nothing is there and that were never finished: later
+        batches name all before them as synced, and would make damage of them.
         """
         self._dropped_tails = list(dropped_tails.items())
         self._unreported = list(unreported)
         self._rescues = list(rescues)
+        self._voids = list(voids)
 
     def rescue(self) -> None:
         """Writes and syncs a batch with recovery's word, where it found batches that are known only from the ring: what
@@ -246,7 +250,7 @@ class HotLog:
         start, batch = self._head, self._next_batch
         builder = BatchBuilder(batch, self._prev_batch)
         segment = self.index.saw_batch(start // self._segment_blocks, batch, start)
-        if self._dropped_tails or self._unreported or self._rescues:
+        if self._dropped_tails or self._unreported or self._rescues or self._voids:
             self._add_recovery_word(builder, segment, start)
         for entry in entries:
             match entry:
@@ -290,7 +294,10 @@ class HotLog:
         for damaged in self._unreported:
             self.index.unknown[damaged] = (builder.next_order, start)
             builder.add_unknown(damaged, builder.next_order)
-        self._dropped_tails, self._unreported, self._rescues = [], [], []
+        for void in self._voids:
+            self.index.rescued.add(void)
+            builder.add_rescued(void)
+        self._dropped_tails, self._unreported, self._rescues, self._voids = [], [], [], []
 
     def _lay_out(self, builder: BatchBuilder, start: int) -> list[Write]:
         stream, index_bytes, blocks = builder.stream(start)

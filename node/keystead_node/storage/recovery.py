@@ -123,6 +123,7 @@ class Recovery:
         self._sealed = sealed or {}
         self.report = Report()
         self.rescues: list[tuple[int, int, int]] = []
+        self.voids: list[int] = []
 
     def scan(self) -> Scan:
         """Step 1. Raises BlockError if both superblocks are gone."""
@@ -198,6 +199,8 @@ class Recovery:
             is_missing = found.start > scan.oldest and (not numbers or numbers[-1] < found.prev)
             if is_missing and found.prev <= scan.synced:
                 self.report.unknown.append(found.prev)
+            elif is_missing:
+                self.voids.append(found.prev)
         chained.reverse()
         self.report.batches = len(chained)
         return chained
@@ -351,7 +354,7 @@ def recover(
     report = recovery.report
     replicas = [_replica_of(partition, replay, report, cold_ends) for partition in sorted(index.partitions)]
     unreported = [batch for batch in report.unknown if batch not in index.unknown]
-    log.resume(report.dropped_tails, unreported, recovery.rescues)
+    log.resume(report.dropped_tails, unreported, recovery.rescues, recovery.voids)
     log.report = report
     if not read_only:
         log.rescue()
