@@ -56,6 +56,16 @@ class Front:
             config=Config(parameter_validation=validate, retries={"total_max_attempts": attempts, "mode": "standard"}),
         )
 
+    def resource(self) -> Any:
+        """boto3's other interface, of tables and Python values."""
+        return boto3.resource(
+            "dynamodb",
+            endpoint_url=self.endpoint,
+            region_name="eu-west-2",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+        )
+
 
 @pytest.fixture
 def front() -> Iterator[Front]:

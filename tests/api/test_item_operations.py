@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import pytest
 
 from keystead_node.api.errors import OutcomeUnknown, StorageFull, Throttled, Unavailable
@@ -180,13 +179,7 @@ def test_a_table_that_the_local_map_does_not_know_yet_is_asked_for(front: Front,
 
 
 def test_the_resource_interface_works(front: Front, orders: Any) -> None:
-    table = boto3.resource(
-        "dynamodb",
-        endpoint_url=front.endpoint,
-        region_name="eu-west-2",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-    ).Table("lines")
+    table = front.resource().Table("lines")
     with table.batch_writer() as batch:
         for number in range(60):
             batch.put_item(Item={"pk": "p", "sk": number, "price": Decimal("1.10")})

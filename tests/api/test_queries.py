@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 
@@ -415,13 +414,7 @@ def test_a_query_goes_by_the_tables_arn_and_tells_its_name(front: Front, lines: 
 
 
 def test_the_resource_interface_builds_its_own_expressions(front: Front, lines: Any) -> None:
-    table = boto3.resource(
-        "dynamodb",
-        endpoint_url=front.endpoint,
-        region_name="eu-west-2",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-    ).Table("lines")
+    table = front.resource().Table("lines")
     page = table.query(
         KeyConditionExpression=Key("pk").eq("p") & Key("sk").between(2, 8), FilterExpression=Attr("v").ne(1)
     )

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.api.conftest import Front, stored_json
@@ -306,13 +305,7 @@ def test_key_attributes_may_be_read_by_an_update(front: Front, orders: Any) -> N
 
 
 def test_the_resource_interface_counts(front: Front, orders: Any) -> None:
-    table = boto3.resource(
-        "dynamodb",
-        endpoint_url=front.endpoint,
-        region_name="eu-west-2",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-    ).Table("lines")
+    table = front.resource().Table("lines")
     for _ in range(3):
         answer = table.update_item(
             Key={"pk": "p", "sk": Decimal("1")},

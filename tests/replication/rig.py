@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import SECOND, NodeId, PartitionId, ReplicaId
+from keystead_core.ids import MILLISECOND, SECOND, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, DamagedRecord, LogPoint, RecoveredReplica, ReplicaState
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_core.replication import effects as ef
@@ -76,6 +76,12 @@ class Rig:
         """Everything handed to the disk so far is durable."""
         sequences = [effect.sequence for effect in self.effects if isinstance(effect, ef.Persist)]
         return self.step(ev.Synced(max(sequences))) if sequences else []
+
+    def pass_time(self, micros: Micros) -> None:
+        """In tenths of a second, each with its tick."""
+        for _ in range(micros // (100 * MILLISECOND)):
+            self.now += 100 * MILLISECOND
+            self.step(ev.Tick())
 
     def append(self, sender: int, epoch: int, prev: Record, *records: Record, commit: int = 1) -> list[ef.Effect]:
         """An Append of the master with replica id `sender`."""

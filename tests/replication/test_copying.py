@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import MILLISECOND, SECOND, Micros, NodeId, ReplicaId
+from keystead_core.ids import SECOND, NodeId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.record import Kind, Record
 from keystead_core.replication import effects as ef
@@ -61,10 +61,10 @@ def test_a_master_does_not_give_up_while_it_waits_only_for_a_copy() -> None:
     rig.step(ev.ColdRead(GROUP, ReplicaId(3), rig.replica.log.base, b""))
     rig.step(ev.Propose(GROUP, [(1, Kind.DATA, b"x")]))
     rig.sync()
-    pass_time(rig, 3 * SECOND)
+    rig.pass_time(3 * SECOND)
     assert rig.replica.role == "master"
     rig.step(ev.CopyFinished(GROUP, ReplicaId(3), False))
-    pass_time(rig, 2 * SECOND)
+    rig.pass_time(2 * SECOND)
     assert rig.replica.role != "master"
 
 
@@ -74,14 +74,8 @@ def test_a_master_gives_up_where_the_receiver_of_a_copy_is_lost() -> None:
     rig.step(ev.Propose(GROUP, [(1, Kind.DATA, b"x")]))
     rig.sync()
     rig.step(ev.PeerLost(TARGETS[2].node))
-    pass_time(rig, 2 * SECOND)
+    rig.pass_time(2 * SECOND)
     assert rig.replica.role != "master"
-
-
-def pass_time(rig: Rig, micros: Micros) -> None:
-    for _ in range(micros // (100 * MILLISECOND)):
-        rig.now += 100 * MILLISECOND
-        rig.step(ev.Tick())
 
 
 def follower_of_b(records: list[Record]) -> Rig:

@@ -71,14 +71,10 @@ def test_a_replica_stands_once_it_has_been_repaired() -> None:
     """Found by the simulator (127102): it did not stand while it was damaged, and nobody told it when it could."""
     first, second = chain(TOGETHER, 1, 1)
     rig = Rig([TOGETHER, first], damaged=[second])
-    for _ in range(20):
-        rig.now += SECOND // 10
-        rig.step(ev.Tick())
+    rig.pass_time(2 * SECOND)
     assert rig.replica.why.startswith("cannot stand")
     rig.hear(B, msg.RepairReply(GROUP, ReplicaId(2), BOOT, 3, second.raw, True))
     rig.sync()
     rig.effects.clear()
-    for _ in range(20):
-        rig.now += SECOND // 10
-        rig.step(ev.Tick())
+    rig.pass_time(2 * SECOND)
     assert sent(rig.effects, msg.Probe)

@@ -3,7 +3,7 @@
 import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import MILLISECOND, SECOND, Micros, NodeId, ReplicaId
+from keystead_core.ids import SECOND, NodeId, ReplicaId
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
@@ -12,19 +12,13 @@ from tests.replication.rig import BOOT, GROUP, TARGETS, Rig, elected, sent
 NEW = ReplicaTarget(ReplicaId(4), NodeId("d"), "zone-d", "voter")
 
 
-def pass_time(rig: Rig, micros: Micros) -> None:
-    for _ in range(micros // (100 * MILLISECOND)):
-        rig.now += 100 * MILLISECOND
-        rig.step(ev.Tick())
-
-
 def test_a_change_of_membership_that_does_not_commit_is_given_up_like_a_write() -> None:
     """Found by the simulator (124807): the master waited for the ack of a member that had promised to somebody else."""
     rig = elected()
     rig.step(ev.SetTarget(GROUP, [*TARGETS, NEW], 0, 1))
     rig.sync()
     assert rig.replica.log.last_lsn == 3
-    pass_time(rig, 2 * SECOND)
+    rig.pass_time(2 * SECOND)
     assert rig.replica.role != "master"
 
 
@@ -34,7 +28,7 @@ def test_a_master_without_a_lease_that_hears_of_a_higher_promise_goes() -> None:
     refusal = msg.AppendRefused(GROUP, ReplicaId(3), BOOT, rig.replica.epoch, 99)
     rig.hear(TARGETS[2].node, refusal)
     assert rig.replica.role == "master"  # Its first grants may still be on their way.
-    pass_time(rig, 2 * SECOND)
+    rig.pass_time(2 * SECOND)
     assert rig.replica.role == "master"
     rig.hear(TARGETS[2].node, refusal)
     assert rig.replica.role != "master"

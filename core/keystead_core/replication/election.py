@@ -252,8 +252,8 @@ def _fetch(r: Replica, supporter: ReplicaId) -> None:
     c = r.candidacy
     assert c is not None
     c.phase, c.fetching = "fetch", supporter
-    r.wake(r.node.now + suspicion.patience(r, c.epoch))
     _fetch_behind(r, c, r.commit_lsn)
+    r.wake(c.phase_ends)
 
 
 def _fetch_behind(r: Replica, c: Candidacy, lsn: Lsn) -> None:

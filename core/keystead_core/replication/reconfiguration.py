@@ -151,7 +151,8 @@ def _known_to_nobody_who_could_stand(r: Replica, membership: Membership, new: Me
     has everything, cannot stand.
     """
     live = live_members(r)
-    leaves = [m for m in membership.voters if new.member(m.replica) is None and _could_stand_after(r, m, live)]
+    full = [m for m in membership.voters if not m.log_only and m.replica != r.id]
+    leaves = [m for m in full if m.replica in live and new.member(m.replica) is None]
     stays = [m for m in new.voters if not m.log_only and m.replica != r.id]
     if not leaves or not stays:
         return ""
@@ -159,10 +160,6 @@ def _known_to_nobody_who_could_stand(r: Replica, membership: Membership, new: Me
     lsn = r.log.memberships[-1][0] if r.log.memberships else 0
     known = [r.mastership.progress[m.replica].match_lsn >= lsn for m in stays if m.replica in r.mastership.progress]
     return "" if any(known) else "no other full voter that stays has the last change yet"
-
-
-def _could_stand_after(r: Replica, member: Member, live: list[ReplicaId]) -> bool:
-    return member.replica in live and member.replica != r.id and not member.log_only
 
 
 def live_members(r: Replica) -> list[ReplicaId]:
