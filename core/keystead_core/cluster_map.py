@@ -24,6 +24,32 @@ class KeyAttribute(msgspec.Struct, frozen=True):
     type: str
 
 
+class IndexDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A secondary index of a table. `id`: its number, never used twice in the table's life.
+
+    A local one (`is_global` False) lies with the table's rows, under the table's hash key and another range key. A
+    global one has keys of its own, one to four of each kind, and is a table of its own (`index_table`). `projection`:
+    ALL | KEYS_ONLY | INCLUDE, then with the attributes `included`. `status`: CREATING | ACTIVE. `filling`: the table's
+    partitions whose older rows are not yet in the index. Units and limits as a table's, of a global one alone.
+    """
+
+    name: str
+    id: int
+    is_global: bool
+    hash: list[KeyAttribute]
+    range: list[KeyAttribute] = []
+    projection: str = "ALL"
+    included: list[str] = []
+    status: str = "CREATING"
+    filling: list[PartitionId] = []
+    read_units: int = 0
+    write_units: int = 0
+    read_requests_max: int = 0
+    write_requests_max: int = 0
+    warm_reads: int = 0
+    warm_writes: int = 0
+
+
 class TableOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a table has from the API alone: no Table resource has words for it, so none changes it.
 
@@ -50,6 +76,8 @@ class TableDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A table as the catalog holds it. `managed_by`: "" (made through the API) or the custom resource that owns it.
 
     `write_quorum` 0 means a majority. `status`: CREATING | ACTIVE | DELETING. `created_at`: seconds since 1970.
+    `index_version`: of the map, when an index came or went last; `next_index`: the next index's id. `index_of`: the
+    table whose global index this one holds, "" for a table that has a name of its own.
     """
 
     name: str
@@ -69,6 +97,19 @@ class TableDefinition(msgspec.Struct, frozen=True, kw_only=True):
     read_units: int = 0
     write_units: int = 0
     options: TableOptions = TableOptions()
+    indexes: list[IndexDefinition] = []
+    index_version: int = 0
+    next_index: int = 1
+    index_of: str = ""
+
+    def index(self, name: str) -> IndexDefinition | None:
+        """The index of that name, if the table has one."""
+        return next((index for index in self.indexes if index.name == name), None)
+
+
+def index_table(table: str, index: str) -> str:
+    """The name of the table that holds a global index: none that a user's table can have."""
+    return f"{table}/index/{index}"
 
 
 class ReplicaTarget(msgspec.Struct, frozen=True):

@@ -34,6 +34,23 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
     write_units: int = 0
 
 
+class IndexSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An index as it is asked for; fields as in IndexDefinition. Of a local one, `hash` is the table's hash key."""
+
+    name: str
+    is_global: bool
+    hash: list[KeyAttribute]
+    range: list[KeyAttribute] = []
+    projection: str = "ALL"
+    included: list[str] = []
+    read_units: int = 0
+    write_units: int = 0
+    read_requests_max: int = 0
+    write_requests_max: int = 0
+    warm_reads: int = 0
+    warm_writes: int = 0
+
+
 class ReplicaSpec(msgspec.Struct, frozen=True, array_like=True):
     """A place in a target. A node that the target holds already keeps its replica id, unless `fresh` asks for one."""
 
@@ -102,6 +119,7 @@ class CreateTable(msgspec.Struct, frozen=True, array_like=True, tag=5):
     at: float
     fence: int = 0
     options: TableOptions = TableOptions()
+    indexes: list[IndexSpec] = []
 
 
 class UpdateTable(msgspec.Struct, frozen=True, array_like=True, tag=6):
@@ -159,11 +177,21 @@ class UpdateSettings(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
 
 class ChangeTable(msgspec.Struct, frozen=True, array_like=True, tag=13):
-    """The API changes what it names of a table and leaves the rest alone. `at`: seconds since 1970."""
+    """The API changes what it names of a table and leaves the rest alone. `at`: seconds since 1970. At most one global
+    index comes (`new_index`) or goes (`old_index`, its name; "" none)."""
 
     name: str
     change: TableChange
     at: float
+    new_index: IndexSpec | None = None
+    old_index: str = ""
+
+
+class ReportFilled(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """A partition's master says: all rows that were there before these indexes came are in them now."""
+
+    partition: PartitionId
+    indexes: list[int]
 
 
 Command = (
@@ -180,6 +208,7 @@ Command = (
     | Fence
     | UpdateSettings
     | ChangeTable
+    | ReportFilled
 )
 
 

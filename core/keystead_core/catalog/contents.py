@@ -59,6 +59,11 @@ class Contents:
         assert not self._pending
         self._version = lsn
 
+    @property
+    def version(self) -> int:
+        """The version that this record gives to what it touches."""
+        return self._version
+
     def finish(self) -> list[RowChange]:
         """Closes the changes of one record: the rows to write, each key once."""
         if META_KEY in self._pending:

@@ -4,6 +4,7 @@ import msgspec
 
 from keystead_core.catalog.commands import GroupReport, ReplicaSpec, ReportGroups, SetTarget, TakeLocks
 from keystead_core.catalog.contents import Contents
+from keystead_core.catalog.indexes import activate
 from keystead_core.catalog.results import (
     BOOT_TOO_OLD,
     INVALID,
@@ -62,9 +63,7 @@ def report(contents: Contents, command: ReportGroups) -> CatalogReply:
         )
         touched[entry.table] = None
     for name in touched:
-        table = contents.tables.get(name)
-        if table is not None and table.status == "CREATING" and not contents.waiting.get(name):
-            contents.put_table(msgspec.structs.replace(table, status="ACTIVE"))
+        activate(contents, name)
     return CatalogReply()
 
 

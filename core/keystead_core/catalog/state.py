@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from keystead_core.catalog import groups, nodes, tables
+from keystead_core.catalog import groups, indexes, nodes, tables
 from keystead_core.catalog.commands import (
     ChangeTable,
     Command,
@@ -22,6 +22,7 @@ from keystead_core.catalog.commands import (
     InitCluster,
     NodeLeft,
     RegisterNode,
+    ReportFilled,
     ReportGroups,
     SetNodeState,
     SetTarget,
@@ -136,6 +137,9 @@ class CatalogState:
                 return self._update_settings(command)
             case ChangeTable():
                 return tables.change(self._contents, command)
+            case ReportFilled():
+                indexes.report_filled(self._contents, command)
+                return CatalogReply()
             case _:
                 assert_never(command)
 
@@ -183,7 +187,9 @@ class CatalogState:
                 if command.fence == 0:
                     return
                 number = command.fence
-            case InitCluster() | RegisterNode() | TakeLocks() | ReportGroups() | Fence() | ChangeTable():
+            case (
+                InitCluster() | RegisterNode() | TakeLocks() | ReportGroups() | Fence() | ChangeTable() | ReportFilled()
+            ):
                 return
             case _:
                 assert_never(command)

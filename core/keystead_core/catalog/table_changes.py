@@ -31,6 +31,18 @@ class Encryption(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class IndexUnits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Other units or limits of a global index; None: that one stays."""
+
+    name: str
+    read_units: int | None = None
+    write_units: int | None = None
+    read_requests_max: int | None = None
+    write_requests_max: int | None = None
+    warm_reads: int | None = None
+    warm_writes: int | None = None
+
+
 class TableChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the API wishes to change; None, or an empty dict or list: it stays. `stream_view` "" ends the stream.
 
@@ -53,6 +65,7 @@ class TableChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     expiry: Expiry | None = None
     tags: dict[str, str] = {}
     tags_removed: list[str] = []
+    index_units: list[IndexUnits] = []
 
 
 def changed(table: TableDefinition, change: TableChange, at: float) -> TableDefinition:

@@ -9,7 +9,8 @@ which is what lets nodes drop their replicas, those that were away included; so 
 import msgspec
 import xxhash
 
-from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec, UpdateTable
+from keystead_core.catalog import indexes
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, IndexSpec, TableSpec, UpdateTable
 from keystead_core.catalog.contents import Contents
 from keystead_core.catalog.groups import found_group, placement_rule
 from keystead_core.catalog.results import (
@@ -25,7 +26,7 @@ from keystead_core.catalog.results import (
     Refused,
 )
 from keystead_core.catalog.table_changes import changed, refuse_managed
-from keystead_core.cluster_map import ClusterSettings, TableDefinition, TableOptions
+from keystead_core.cluster_map import ClusterSettings, TableDefinition, TableOptions, index_table
 from keystead_core.ids import NodeId
 from keystead_core.keyspace import split_ranges
 from keystead_core.ledger import sites_of
@@ -41,22 +42,41 @@ def create(contents: Contents, command: CreateTable) -> CatalogReply:
         raise Refused(RESOURCE_IN_USE, f"Table already exists: {name}")
     spec = with_defaults(command.table, contents.meta.settings)
     _check(spec)
-    _check_limits(contents, spec)
-    groups = _place(contents, spec)
+    indexes.check_indexes(name, command.indexes, spec.range_key is not None)
+    holders = sum(index.is_global for index in command.indexes)
+    _check_limits(contents, spec, spec.partitions * (1 + holders))
+    groups = _place(contents, spec, spec.partitions * (1 + holders))
     table_id = _table_id(command.seed, name)
     table = define(spec, command.options, table_id=table_id, created_at=command.at, status="CREATING")
-    contents.put_table(table)
-    for span, members in zip(split_ranges(spec.partitions), groups, strict=True):
-        nodes = [contents.nodes[node] for node in members]
-        found_group(contents, name, (span[0], span[1]), nodes, _quorum(spec), spec.durable_zones)
+    found = [indexes.define(index, number, []) for number, index in enumerate(command.indexes, 1)]
+    if found:
+        version = contents.version
+        table = msgspec.structs.replace(table, indexes=found, next_index=len(found) + 1, index_version=version)
+    _found(contents, table, groups[: spec.partitions])
+    held = [index for index in found if index.is_global]
+    for place_of, index in enumerate(held, 1):
+        _found(
+            contents,
+            indexes.holder(table, index),
+            groups[spec.partitions * place_of : spec.partitions * (place_of + 1)],
+        )
     return CatalogReply(table=table)
 
 
-def _place(contents: Contents, spec: TableSpec) -> list[list[NodeId]]:
+def _found(contents: Contents, table: TableDefinition, groups: list[list[NodeId]]) -> None:
+    """Puts a table and its partitions into the map."""
+    contents.put_table(table)
+    quorum = table.write_quorum or table.replicas // 2 + 1
+    for span, members in zip(split_ranges(table.partitions), groups, strict=True):
+        nodes = [contents.nodes[node] for node in members]
+        found_group(contents, table.name, (span[0], span[1]), nodes, quorum, table.durable_zones)
+
+
+def _place(contents: Contents, spec: TableSpec, count: int) -> list[list[NodeId]]:
     rule = placement_rule(contents)
     sites = sites_of(list(contents.nodes.values()), rule)
     try:
-        return place(spec.partitions, spec.replicas, spec.durable_zones, sites, contents.ledger, rule)
+        return place(count, spec.replicas, spec.durable_zones, sites, contents.ledger, rule)
     except InsufficientNodes as error:
         raise Refused(INSUFFICIENT_NODES, f"table {spec.name} cannot be placed: {error}") from error
     except InsufficientZones as error:
@@ -109,26 +129,27 @@ def check_quorum(replicas: int, write_quorum: int, durable_zones: int) -> None:
         raise Refused(INVALID, f"{replicas} replicas cannot be in {durable_zones} zones")
 
 
-def _check_limits(contents: Contents, spec: TableSpec) -> None:
+def _check_limits(contents: Contents, spec: TableSpec, partitions: int) -> None:
     settings = contents.meta.settings
-    if len(contents.tables) >= settings.tables_max:
+    if sum(not table.index_of for table in contents.tables.values()) >= settings.tables_max:
         raise Refused(LIMIT_EXCEEDED, f"the cluster has {len(contents.tables)} tables, the most that it may have")
     if spec.partitions > settings.partitions_per_table_max:
         raise Refused(
             LIMIT_EXCEEDED,
             f"a table may have {settings.partitions_per_table_max} partitions, {spec.name} asks for {spec.partitions}",
         )
+    _check_room(contents, spec.name, partitions)
+
+
+def _check_room(contents: Contents, name: str, partitions: int) -> None:
+    settings = contents.meta.settings
     have = len(contents.partitions) - 1
-    if have + spec.partitions > settings.partitions_max:
+    if have + partitions > settings.partitions_max:
         raise Refused(
             LIMIT_EXCEEDED,
             f"the cluster may have {settings.partitions_max} partitions and has {have}: "
-            f"{spec.partitions} more for {spec.name} are too many",
+            f"{partitions} more for {name} are too many",
         )
-
-
-def _quorum(spec: TableSpec) -> int:
-    return spec.write_quorum or spec.replicas // 2 + 1
 
 
 def _table_id(seed: bytes, name: str) -> str:
@@ -157,28 +178,77 @@ def update(contents: Contents, command: UpdateTable) -> CatalogReply:
             IMMUTABLE,
             f"table {table.name} has {table.partitions} partitions; their number changes by splits, not by an update",
         )
-    after = define(spec, table.options, table_id=table.table_id, created_at=table.created_at, status=table.status)
+    after = msgspec.structs.replace(table, **msgspec.structs.asdict(spec))
     if after == table:
         return CatalogReply(table=table)
     if (spec.replicas, spec.durable_zones) != (table.replicas, table.durable_zones):
-        _place(contents, msgspec.structs.replace(spec, partitions=1))
+        _place(contents, spec, 1)
     contents.put_table(after)
+    _bring_rules(contents, after)
+    for index in after.indexes:
+        if index.is_global:
+            _bring_rules(contents, _like(contents, after, index_table(after.name, index.name)))
+    return CatalogReply(table=after)
+
+
+def _like(contents: Contents, table: TableDefinition, name: str) -> TableDefinition:
+    """The table that holds an index, replicated as the index's own table is."""
+    held = msgspec.structs.replace(
+        contents.tables[name],
+        replicas=table.replicas,
+        write_quorum=table.write_quorum,
+        durable_zones=table.durable_zones,
+        managed_by=table.managed_by,
+    )
+    contents.put_table(held)
+    return held
+
+
+def _bring_rules(contents: Contents, table: TableDefinition) -> None:
+    quorum = table.write_quorum or table.replicas // 2 + 1
     for partition in contents.by_table[table.name]:
         entry = contents.partitions[partition]
-        if (entry.write_quorum, entry.durable_zones) != (_quorum(spec), spec.durable_zones):
+        if (entry.write_quorum, entry.durable_zones) != (quorum, table.durable_zones):
             contents.put_partition(
-                msgspec.structs.replace(entry, write_quorum=_quorum(spec), durable_zones=spec.durable_zones)
+                msgspec.structs.replace(entry, write_quorum=quorum, durable_zones=table.durable_zones)
             )
-    return CatalogReply(table=after)
 
 
 def change(contents: Contents, command: ChangeTable) -> CatalogReply:
-    """Changes what the API asks to change."""
+    """Changes what the API asks to change; all of it, or nothing."""
     table = _known(contents, command.name)
+    has_index_change = bool(command.new_index or command.old_index or command.change.index_units)
+    if table.managed_by and has_index_change:
+        refuse_managed(table, "changed")
     after = changed(table, command.change, command.at)
+    for units in command.change.index_units:
+        after = indexes.with_units(after, units)
+    if command.old_index:
+        indexes.check_known(table, command.old_index)
+        after = indexes.drop(contents, after, command.old_index)
+    elif command.new_index is not None:
+        after = _with_index(contents, after, command.new_index)
     if after != table:
         contents.put_table(after)
     return CatalogReply(table=after)
+
+
+def _with_index(contents: Contents, table: TableDefinition, spec: IndexSpec) -> TableDefinition:
+    """Places a global index that comes to an existing table."""
+    indexes.check_addition(table, spec)
+    count = len(contents.by_table[table.name])
+    _check_room(contents, index_table(table.name, spec.name), count)
+    groups = _place(contents, as_spec(table), count)
+    after = indexes.add(contents, table, spec)
+    held = msgspec.structs.replace(indexes.holder(after, after.indexes[-1]), partitions=count)
+    _found(contents, held, groups)
+    return after
+
+
+def as_spec(table: TableDefinition) -> TableSpec:
+    """A table in the form in which one asks for it."""
+    fields = msgspec.structs.asdict(table)
+    return TableSpec(**{name: fields[name] for name in TableSpec.__struct_fields__})
 
 
 def delete(contents: Contents, command: DeleteTable) -> CatalogReply:
@@ -190,12 +260,15 @@ def delete(contents: Contents, command: DeleteTable) -> CatalogReply:
         refuse_managed(table, "deleted")
     if table.deletion_protection:
         raise Refused(DELETION_PROTECTED, f"table {table.name} is protected from deletion; lift the protection first")
+    for index in table.indexes:
+        if index.is_global:
+            contents.remove_table(index_table(table.name, index.name))
     contents.remove_table(table.name)
     return CatalogReply(table=msgspec.structs.replace(table, status="DELETING"))
 
 
 def _known(contents: Contents, name: str) -> TableDefinition:
     table = contents.tables.get(name)
-    if table is None:
+    if table is None or table.index_of:
         raise Refused(RESOURCE_NOT_FOUND, f"Requested resource not found: Table: {name} not found")
     return table

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from keystead_core.catalog.commands import TableSpec
+from keystead_core.catalog.tables import as_spec
 from keystead_core.cluster_map import ClusterMap, TableDefinition
 from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, ForgetTable, Note, UpdateTable
 from keystead_operator.plan.state import Desired, Observed
@@ -96,12 +97,6 @@ def wanted_table(spec: DeclaredTable) -> TableSpec:
         read_units=spec.read_units,
         write_units=spec.write_units,
     )
-
-
-def as_spec(existing: TableDefinition) -> TableSpec:
-    """An existing table in the form in which one asks for it."""
-    fields = msgspec.structs.asdict(existing)
-    return TableSpec(**{name: fields[name] for name in TableSpec.__struct_fields__})
 
 
 def _plan_deletion(spec: DeclaredTable, existing: TableDefinition | None) -> Iterator[Action | Note]:
