@@ -75,6 +75,10 @@ class MapKeeper:
         self._tasks: list[asyncio.Task[None]] = []
         self._save_timer: asyncio.TimerHandle | None = None
         self._state = ""
+        self.on_map: Callable[[MapDelta | None], None] = lambda delta: None
+        """The map has changed, by a delta, or is all new (None)."""
+        self.on_mastered: Callable[[PartitionId], None] = lambda partition: None
+        """A group is mastered here, or its membership has changed."""
         self.on_renounced: Callable[[str], None] = lambda reason: None
         shell.on_mastership = self.on_mastership
 
@@ -100,6 +104,7 @@ class MapKeeper:
     def start(self) -> None:
         self._react_to_all()
         self._follow_own_state()
+        self.on_map(None)
         self._tasks = [asyncio.ensure_future(self._follow()), asyncio.ensure_future(self._report())]
 
     def form(self, members: list[tuple[ReplicaTarget, str]]) -> None:
@@ -151,6 +156,7 @@ class MapKeeper:
         else:
             self._react(list(delta.partitions), list(delta.removed_partitions))
         self._follow_own_state()
+        self.on_map(delta)
         self._changed.set()
         self._changed = asyncio.Event()
         if self._save_timer is None:
@@ -263,6 +269,7 @@ class MapKeeper:
         report = GroupReport(partition, epoch, membership.version, members, self._shell.core.id, membership.epoch)
         self._reports[partition] = report
         self._report_wanted.set()
+        self.on_mastered(partition)
 
     def _check_report(self, partition: PartitionId) -> None:
         """The map lacks what a group mastered here last said: say it again."""

@@ -15,9 +15,11 @@ from typing import Any, Protocol
 import structlog
 
 from keystead_core.ids import Lsn, PartitionId
+from keystead_core.indexes.entries import RowIndexer, decode_indexes
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record
+from keystead_node.beside_rows import INDEX_KINDS, BesideRows
 from keystead_node.durable_file import write_durably
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore, SegmentStore
 from keystead_node.storage.faults import file_io
@@ -56,6 +58,8 @@ class PartitionStore:
         self.directory = directory
         self.cold = ColdLog(owner.segments(partition), partition)
         self.interpreter: Interpreter | None = None
+        self.indexer: RowIndexer | None = None
+        """Of the rows as applied; None as long as they are not open, and where there never was an index."""
         self._rows: RowStore | None = None
         self._opening: asyncio.Future[None] | None = None
         self._queue: deque[tuple[list[Record], Any]] = deque()
@@ -90,6 +94,10 @@ class PartitionStore:
         if self.interpreter is not None:
             self.interpreter.begin(rows)
         self._rows = rows
+        known = rows.indexes()
+        if known is not None:
+            self.indexer = RowIndexer(decode_indexes(known))
+        self._owner.on_indexes(self._partition)
 
     def apply_waiting(self) -> None:
         """Applies what came before the rows were open."""
@@ -143,23 +151,39 @@ class PartitionStore:
     def _write(self, records: list[Record], waiting: Any) -> None:
         assert self._rows is not None
         changes: list[Change] = []
+        beside = BesideRows(self._rows, self.indexer)
         answers = dict(waiting) if waiting and (self.interpreter or any(w.wants_old for _, w in waiting)) else {}
         for record in records:
             waiter = answers.get(record.lsn)
             if record.kind == Kind.DATA:
                 if waiter is not None and waiter.wants_old:
                     waiter.result = self._before(changes, waiter.row_key)
-                changes += decode_changes(record.raw, HEADER_BYTES)
+                found = decode_changes(record.raw, HEADER_BYTES)
+                if beside.indexer is not None:
+                    beside.on_changes(record, found)
+                changes += found
             elif record.kind == Kind.CATALOG and self.interpreter is not None:
                 more, answer = self.interpreter.apply(record)
                 changes += more
                 if waiter is not None:
                     waiter.result = answer
+            elif record.kind in INDEX_KINDS:
+                changes += beside.on_record(record, changes)
         last = records[-1].lsn
-        self._rows.apply(changes, last)
+        self._rows.apply(changes, last, beside.found)
         self.applied_lsn = last
         if self.interpreter is not None:
             self.interpreter.applied()
+        if beside.found is not None:
+            self._applied_beside(beside)
+
+    def _applied_beside(self, beside: BesideRows) -> None:
+        assert beside.found is not None
+        self.indexer = beside.indexer
+        if beside.found.indexes is not None:
+            self._owner.on_indexes(self._partition)
+        if beside.found.changes:
+            self._owner.on_changes(self._partition)
 
     def _before(self, changes: list[Change], row_key: bytes) -> bytes | None:
         for key, value in reversed(changes):
@@ -212,7 +236,7 @@ class PartitionStore:
     def close(self) -> None:
         if self._rows is not None:
             self._owner.row_stores.close(self._partition)
-            self._rows = None
+            self._rows = self.indexer = None
 
 
 class PartitionStores:
@@ -222,6 +246,10 @@ class PartitionStores:
         self.data_dir = data_dir
         self.row_stores = row_stores
         self.on_applied: Callable[[PartitionId, Lsn], None] = lambda partition, lsn: None
+        self.on_indexes: Callable[[PartitionId], None] = lambda partition: None
+        """The indexes of a partition are known, or have changed."""
+        self.on_changes: Callable[[PartitionId], None] = lambda partition: None
+        """There are more changes for a partition's global indexes."""
         self.on_rows_lost: Callable[[PartitionId], None] = lambda partition: None
         self.interpreters: dict[PartitionId, Interpreter] = {}
         self.eager = False
@@ -241,6 +269,11 @@ class PartitionStores:
             store = self._stores[partition] = PartitionStore(self, partition, directory)
             store.interpreter = self.interpreters.get(partition)
         return store
+
+    def opened(self, partition: PartitionId) -> PartitionStore | None:
+        """The store, if there is one whose rows are open."""
+        store = self._stores.get(partition)
+        return store if store is not None and store.rows is not None else None
 
     def in_thread(self, function: Callable[..., Any], *arguments: Any) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)

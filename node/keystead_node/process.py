@@ -30,6 +30,8 @@ from keystead_node.copies import Copies
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.expiry import PERIOD_SECONDS, ROWS_PER_SECOND, Expiry
 from keystead_node.find_peers import PeerFinder
+from keystead_node.index_feeder import IndexFeeder
+from keystead_node.index_keeper import IndexKeeper
 from keystead_node.lease_lock import LeaseLock
 from keystead_node.log_writer import LogWriter
 from keystead_node.logs import add_cause
@@ -120,6 +122,10 @@ class NodeProcess:
         self.rows = LocalRows(self.shell)
         self.peers.serve_now = self.rows.serve_now
         self.router = Router(self.rows, self.keeper, self.client)
+        self.feeder = IndexFeeder(self.shell, self.keeper, self.router, self.client)
+        self.indexes = IndexKeeper(self.shell, self.keeper, self.rows, self.feeder)
+        self.keeper.on_map, self.keeper.on_mastered = self.indexes.on_map, self.indexes.on_partition
+        self.stores.on_indexes, self.stores.on_changes = self.indexes.on_partition, self.feeder.wake
         copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
         add_cause(self.shell.cause)
@@ -295,6 +301,8 @@ class NodeProcess:
         await self.front.close(FINISH_SECONDS_MAX if self._exit_code == 0 else 0.0)
         for task in self._tasks:
             task.cancel()
+        self.indexes.close()
+        self.feeder.close()
         await self.admin.close()
         await self.peers.close()
         await self.keeper.close()

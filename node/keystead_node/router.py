@@ -96,7 +96,7 @@ class Router:
 
     async def list_tables(self) -> list[str]:
         await self._catch_up()
-        return list(self._keeper.map.tables)
+        return [name for name, table in self._keeper.map.tables.items() if not table.index_of]
 
     # -- rows -----------------------------------------------------------------------------------------------------
 
@@ -146,6 +146,7 @@ class Router:
         max_rows: int,
         max_bytes: int,
         backwards: bool = False,
+        index: int = 0,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         found: list[tuple[bytes, bytes]] = []
         while True:
@@ -153,7 +154,7 @@ class Router:
             first = max(low, entry.low) if backwards else low
             end = entry.high if high is None else high if entry.high is None else min(high, entry.high)
             request = rq.ScanRows(
-                entry.id, entry.generation, first, end, consistent, max_rows - len(found), max_bytes, backwards
+                entry.id, entry.generation, first, end, consistent, max_rows - len(found), max_bytes, backwards, index
             )
             answer = await self._scan_one(entry, request)
             found += answer.rows
@@ -174,6 +175,10 @@ class Router:
         if local or not await self._shell.await_read(entry.id):
             return await self._rows.scan(request)
         return await self._at_master(entry, lambda: request, writes=False)
+
+    async def feed_index(self, entry: PartitionEntry, request: rq.FeedIndex) -> rq.Answer:
+        """Brings changes to a partition of an index, at its master. Raises ApiError."""
+        return await self._at_master(entry, lambda: request, writes=True)
 
     async def table_sizes(self, name: str) -> tuple[int, int]:
         index = self._keeper.routes.table(name)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from keystead_core.ids import PartitionId
 from keystead_core.row_changes import Decision, decide
 from keystead_node.errors import DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.index_feeds import IndexFeeds
 from keystead_node.shell import Shell
 from keystead_node.storage.row_store import RowStore
 from keystead_node.transport import requests as rq
@@ -17,6 +18,9 @@ class LocalRows:
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
         self.disk_is_short = False
+        self.indexes_missing: set[PartitionId] = set()
+        """Partitions that may not be written yet: they do not keep their table's indexes so far."""
+        self._feeds = IndexFeeds(shell)
 
     def has_rows(self, partition: PartitionId) -> bool:
         """Does a replica here have rows that may be read: a full one, not being copied?"""
@@ -29,10 +33,13 @@ class LocalRows:
         """Raises NotMaster, Overloaded, DiskNearlyFull (nothing was done), WriteOutcomeUnknown."""
         if self.disk_is_short and value is not None:
             raise DiskNearlyFull
+        self._check_indexes(partition)
         return await self.shell.write(partition, row_key, value, want_old)
 
     async def change(self, partition: PartitionId, row_key: bytes, change: bytes) -> bytes:
         """The encoded outcome. Raises NotMaster, Overloaded, DiskNearlyFull (nothing was done), WriteOutcomeUnknown."""
+
+        self._check_indexes(partition)
 
         def judged(value: bytes | None) -> Decision:
             decision = decide(change, value)
@@ -41,6 +48,11 @@ class LocalRows:
             return decision
 
         return await self.shell.change(partition, row_key, judged)
+
+    def _check_indexes(self, partition: PartitionId) -> None:
+        """Raises NotMaster, after which the router asks again, until the partition keeps its table's indexes."""
+        if partition in self.indexes_missing:
+            raise NotMaster("the indexes are being set up", self.shell.master_of(partition))
 
     async def get(self, partition: PartitionId, row_key: bytes) -> bytes | None:
         """The row as applied here; whether that may be served was judged before."""
@@ -71,6 +83,8 @@ class LocalRows:
                 case rq.TableSizes():
                     items, size = self.sizes(request.partitions)
                     return rq.Answer(rq.OK, hint=str(items), applied_lsn=size)
+                case rq.FeedIndex():
+                    return await self._serve_feed(request)
                 case _:
                     return rq.Answer(rq.REFUSED, reason="not a request about rows")
         except NotMaster as refusal_of_core:
@@ -79,7 +93,7 @@ class LocalRows:
     def serve_now(self, request: rq.Request, respond: Callable[[rq.Answer], None]) -> bool:
         """Serves the frequent requests without a task of their own; False: use `serve`."""
         match request:
-            case rq.WriteRow() if not self.disk_is_short:
+            case rq.WriteRow() if not self.disk_is_short and request.partition not in self.indexes_missing:
                 future = self.shell.write(request.partition, request.row_key, request.value, request.want_old)
                 future.add_done_callback(lambda done: respond(_answer_of(done)))
                 return True
@@ -105,6 +119,14 @@ class LocalRows:
             return _refusal_answer(error)
         return rq.Answer(rq.OK, value=old)
 
+    async def _serve_feed(self, request: rq.FeedIndex) -> rq.Answer:
+        if self.disk_is_short:
+            return rq.Answer(rq.STORAGE_FULL)
+        try:
+            return rq.Answer(rq.OK, applied_lsn=await self._feeds.take(request))
+        except (WriteOutcomeUnknown, Overloaded) as error:
+            return _refusal_answer(error)
+
     async def _serve_change(self, request: rq.ChangeRow) -> rq.Answer:
         try:
             outcome = await self.change(request.partition, request.row_key, request.change)
@@ -123,7 +145,9 @@ class LocalRows:
     async def scan(self, request: rq.ScanRows) -> rq.Answer:
         store = self.shell.stores.get(request.partition)
         rows: RowStore = store.rows or await store.open()
-        found, more = rows.scan(request.low, request.high, request.max_rows, request.max_bytes, request.backwards)
+        found, more = rows.scan(
+            request.low, request.high, request.max_rows, request.max_bytes, request.backwards, request.index
+        )
         return rq.Answer(rq.OK, rows=found, more=more)
 
     def sizes(self, partitions: list[PartitionId]) -> tuple[int, int]:

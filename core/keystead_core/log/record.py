@@ -44,6 +44,8 @@ class Kind(IntEnum):
     PAGE_DELTA = 10
     WRITE_TRACKER = 11
     TABLE_DEFINITION = 12
+    INDEX_FEED = 13
+    CHANGES_READ = 14
 
 
 class RecordError(ValueError):

@@ -63,11 +63,13 @@ class Backend(Protocol):
         max_rows: int,
         max_bytes: int,
         backwards: bool = False,
+        index: int = 0,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """Rows of [low, high) as (row key, value), in row-key order, across partitions; from the end if `backwards`.
 
         Stops at `max_rows` rows or with the row that brings the values to `max_bytes`, and may stop earlier (at the end
-        of a partition). The second is the row key behind which to go on, or None at the end of the range.
+        of a partition). The second is the row key behind which to go on, or None at the end of the range. `index`: the
+        entries of the local index of that id in the place of rows.
         """
         ...
 

@@ -1,7 +1,12 @@
 """The rows of one replica: a RocksDB database, without a WAL of its own, because the partition's log is one.
 
-    key "r" + row key      a row
-    key "m" + name         what the store keeps about itself; "mapplied" is the LSN applied (u64, big-endian)
+    key "r" + row key                      a row
+    key "i" + index id (u8) + entry key    an entry of a local index
+    key "c" + LSN (u64) + number (u32)     a change of a row that its global indexes do not have yet
+    key "m" + name                         what the store keeps about itself; "mapplied" is the LSN applied, "mindexes"
+                                           the indexes, "mfeed" + partition (u64) up to where its changes are in here
+
+Numbers in keys are big-endian.
 
 Each `apply` writes rows and `applied_lsn` in one WriteBatch of the one column family, so that a crash at any moment
 leaves the rows exactly as of the LSN that is found with them: less than was applied, never a mixture.
@@ -28,9 +33,13 @@ from keystead_node.storage.faults import DiskFailed, DiskFull
 
 ROW: Final = b"r"
 META: Final = b"m"
-_ROWS_END: Final = b"s"
+_INDEX: Final = b"i"
+_CHANGE: Final = b"c"
 _APPLIED: Final = b"mapplied"
+_INDEXES: Final = b"indexes"
+_FEED: Final = b"feed"
 _LSN: Final = struct.Struct(">Q")
+_CHANGE_KEY: Final = struct.Struct(">QI")
 ROW_DIRECTORY: Final = "rows"
 
 
@@ -49,6 +58,18 @@ class RowBudget(msgspec.Struct, frozen=True):
     lag_seconds: float = 10.0
     background_jobs: int = 2
     max_databases: int = 1024
+
+
+class Beside(msgspec.Struct):
+    """What one `apply` writes beside rows. `entries`: of local indexes, with the index's id; `changes`: kept for global
+    ones, by LSN; `read_upto`: changes up to there go; `indexes`: the indexes from now on; `fed`: up to where changes of
+    other partitions are in the rows."""
+
+    entries: list[tuple[int, bytes, bytes | None]] = []
+    changes: list[tuple[Lsn, bytes]] = []
+    read_upto: Lsn = 0
+    indexes: bytes | None = None
+    fed: dict[PartitionId, Lsn] = {}
 
 
 class RowStore:
@@ -85,7 +106,9 @@ class RowStore:
         """Bytes applied since the last flush that was asked for."""
         return self._unflushed_bytes
 
-    def apply(self, changes: Sequence[tuple[bytes, bytes | None]], applied_lsn: Lsn) -> None:
+    def apply(
+        self, changes: Sequence[tuple[bytes, bytes | None]], applied_lsn: Lsn, beside: Beside | None = None
+    ) -> None:
         """Puts rows, deletes those whose value is None, and raises `applied_lsn`, all or nothing.
 
         Raises DiskFailed or DiskFull.
@@ -100,6 +123,8 @@ class RowStore:
             else:
                 batch.put(ROW + key, value)
                 size += len(key) + len(value)
+        if beside is not None:
+            size += self._write_beside(batch, beside)
         batch.put(_APPLIED, _LSN.pack(applied_lsn))
         if not self._unflushed_bytes:
             self.lagging_since = time.monotonic()
@@ -107,11 +132,53 @@ class RowStore:
         self._applied = applied_lsn
         self._unflushed_bytes += size + len(_APPLIED)
 
+    def _write_beside(self, batch: Any, beside: Beside) -> int:
+        """Adds to a batch; returns the bytes."""
+        size = 0
+        if beside.read_upto:
+            batch.delete_range(_CHANGE, _CHANGE + _CHANGE_KEY.pack(beside.read_upto + 1, 0))
+        for number, (lsn, changed) in enumerate(beside.changes):
+            batch.put(_CHANGE + _CHANGE_KEY.pack(lsn, number), changed)
+            size += len(changed)
+        for index, key, value in beside.entries:
+            if value is None:
+                batch.delete(_space(index) + key)
+            else:
+                batch.put(_space(index) + key, value)
+                size += len(value)
+        if beside.indexes is not None:
+            batch.put(META + _INDEXES, beside.indexes)
+        for source, lsn in beside.fed.items():
+            batch.put(META + _FEED + _LSN.pack(source), _LSN.pack(lsn))
+        return size
+
+    def indexes(self) -> bytes | None:
+        """The indexes as last applied, encoded; None: there never were any."""
+        return self.get_meta(_INDEXES)
+
+    def fed_upto(self, source: PartitionId) -> Lsn:
+        """Up to where the changes of another partition are in the rows; 0: none are."""
+        value = self.get_meta(_FEED + _LSN.pack(source))
+        return int(_LSN.unpack(value)[0]) if value is not None else 0
+
+    def changes(self, after: Lsn, upto: Lsn, count_max: int, bytes_max: int) -> list[tuple[Lsn, bytes]]:
+        """Changes kept for global indexes, LSN and encoding, of (after, upto]; all those of an LSN, or none."""
+        found: list[tuple[Lsn, bytes]] = []
+        size = 0
+        low, high = _CHANGE_KEY.pack(after + 1, 0), _CHANGE_KEY.pack(upto + 1, 0)
+        for key, value in self._range(_CHANGE, low, high):
+            lsn = _CHANGE_KEY.unpack(key)[0]
+            if found and lsn != found[-1][0] and (len(found) >= count_max or size >= bytes_max):
+                break
+            found.append((lsn, value))
+            size += len(value)
+        return found
+
     def clear(self, low: bytes, high: bytes | None, applied_lsn: Lsn) -> None:
         """Deletes all rows in [low, high) in the same way."""
         assert applied_lsn >= self._applied
         batch = self._engine.WriteBatch(raw_mode=True)
-        batch.delete_range(ROW + low, _ROWS_END if high is None else ROW + high)
+        batch.delete_range(ROW + low, _next(ROW) if high is None else ROW + high)
         batch.put(_APPLIED, _LSN.pack(applied_lsn))
         self._write(batch)
         self._applied = applied_lsn
@@ -132,15 +199,17 @@ class RowStore:
         return values
 
     def scan(
-        self, low: bytes, high: bytes | None, max_rows: int, max_bytes: int, backwards: bool = False
+        self, low: bytes, high: bytes | None, max_rows: int, max_bytes: int, backwards: bool = False, index: int = 0
     ) -> tuple[list[tuple[bytes, bytes]], bool]:
         """Rows in [low, high) in key order, the last first if `backwards`, and whether there are more.
 
-        At least one, then until `max_rows` or until keys and values reach `max_bytes`.
+        At least one, then until `max_rows` or until keys and values reach `max_bytes`. `index`: entries of the local
+        index of that id in the place of rows.
         """
         rows: list[tuple[bytes, bytes]] = []
         size = 0
-        for key, value in self._rows_before(low, high) if backwards else self._rows_from(low, high):
+        space = _space(index)
+        for key, value in self._range_back(space, low, high) if backwards else self._range(space, low, high):
             if rows and (size >= max_bytes or len(rows) >= max_rows):
                 return rows, True
             rows.append((key, value))
@@ -149,26 +218,29 @@ class RowStore:
 
     def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in key order."""
-        return self._rows_from(b"", None)
+        return self._range(ROW, b"", None)
 
-    def _rows_from(self, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    def _range(self, space: bytes, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        """What is in [low, high) of a key space."""
         options = rocksdict.ReadOptions()
-        options.set_iterate_upper_bound(_ROWS_END if high is None else ROW + high)
+        options.set_iterate_upper_bound(_next(space) if high is None else space + high)
+        size = len(space)
         try:
-            for key, value in self._db.items(from_key=ROW + low, read_opt=options):
-                yield key[1:], value
+            for key, value in self._db.items(from_key=space + low, read_opt=options):
+                yield key[size:], value
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(self.path, error) from error
 
-    def _rows_before(self, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    def _range_back(self, space: bytes, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         # rocksdict takes a lower bound for an upper one, so the end is looked for here.
-        begin, end = ROW + low, _ROWS_END if high is None else ROW + high
+        begin, end = space + low, _next(space) if high is None else space + high
+        size = len(space)
         try:
             for key, value in self._db.items(backwards=True, from_key=end):
                 if key < begin:
                     return
                 if key < end:
-                    yield key[1:], value
+                    yield key[size:], value
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(self.path, error) from error
 
@@ -325,6 +397,16 @@ class RowStores:
         table.set_cache_index_and_filter_blocks(True)
         options.set_block_based_table_factory(table)
         return options
+
+
+def _space(index: int) -> bytes:
+    """What the keys of rows, or of a local index's entries, begin with."""
+    return ROW if index == 0 else _INDEX + bytes((index,))
+
+
+def _next(space: bytes) -> bytes:
+    """What is behind all keys of a key space."""
+    return space[:-1] + bytes((space[-1] + 1,))
 
 
 def files_per_database(max_databases: int) -> int:

@@ -32,6 +32,7 @@ class ScanRows(msgspec.Struct, frozen=True, array_like=True, tag=3):
     max_rows: int
     max_bytes: int
     backwards: bool = False
+    index: int = 0
 
 
 class RunCommand(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -95,6 +96,21 @@ class ChangeRow(msgspec.Struct, frozen=True, array_like=True, tag=11):
     change: bytes
 
 
+class FeedIndex(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """Changes of `source`'s rows for a partition of one of its global indexes, (`after`, `upto`], as in ops.py.
+
+    Answered, taken or not, with up to where the partition has taken the source's changes, as `applied_lsn`: not taken
+    unless that was `after`. `after` -1 only asks.
+    """
+
+    partition: PartitionId
+    generation: int
+    source: PartitionId
+    after: int
+    upto: int
+    changes: list[tuple[bytes, bytes | None]]
+
+
 Request = (
     WriteRow
     | ReadRow
@@ -107,6 +123,7 @@ Request = (
     | TableSizes
     | WhereAre
     | ChangeRow
+    | FeedIndex
 )
 
 OK = 0
