@@ -48,6 +48,9 @@ class Kind(IntEnum):
     CHANGES_READ = 14
 
 
+_LAST_KIND: Final = max(Kind)
+
+
 class RecordError(ValueError):
     """The bytes are no record: too short, wrong version, wrong length or wrong checksum."""
 
@@ -120,7 +123,7 @@ def decode_record(data: bytes, offset: int = 0) -> Record:
     raw = bytes(data[offset : offset + length])
     if _crc(raw[4:]) != crc:
         raise RecordError(f"checksum of the record at byte {offset} is wrong")
-    if not 1 <= kind <= Kind.TABLE_DEFINITION:
+    if not 1 <= kind <= _LAST_KIND:
         raise RecordError(f"record kind {kind} is not known")
     return Record(PartitionId(partition), epoch, lsn, kind, membership_version, prev_hash, clock, raw)
 

@@ -135,11 +135,11 @@ class RowStore:
     def _write_beside(self, batch: Any, beside: Beside) -> int:
         """Adds to a batch; returns the bytes."""
         size = 0
-        if beside.read_upto:
-            batch.delete_range(_CHANGE, _CHANGE + _CHANGE_KEY.pack(beside.read_upto + 1, 0))
         for number, (lsn, changed) in enumerate(beside.changes):
             batch.put(_CHANGE + _CHANGE_KEY.pack(lsn, number), changed)
             size += len(changed)
+        if beside.read_upto:
+            batch.delete_range(_CHANGE, _CHANGE + _CHANGE_KEY.pack(beside.read_upto + 1, 0))
         for index, key, value in beside.entries:
             if value is None:
                 batch.delete(_space(index) + key)
