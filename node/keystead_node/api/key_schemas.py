@@ -1,4 +1,4 @@
-"""AttributeDefinitions and KeySchemas: which ones a table and its indexes may have, in the service's order and words."""
+"""AttributeDefinitions and KeySchemas: what a table and its indexes may have, in the service's order and words."""
 
 from collections.abc import Sequence
 from typing import Final
