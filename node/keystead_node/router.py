@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, IndexSpec, TableSpec
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
@@ -58,7 +58,7 @@ class Router:
             return  # The catalog is away: the last known map is what there is.
         await self._keeper.wait_for_version(reply.version, 2.0)
 
-    async def create_table(self, definition: TableDefinition) -> TableDefinition:
+    async def create_table(self, definition: TableDefinition, indexes: list[IndexSpec]) -> TableDefinition:
         spec = TableSpec(
             name=definition.name,
             hash_key=definition.hash_key,
@@ -74,10 +74,14 @@ class Router:
             read_units=definition.read_units,
             write_units=definition.write_units,
         )
-        return await self._table_command(CreateTable(spec, os.urandom(16), wall_us() / 1e6, options=definition.options))
+        return await self._table_command(
+            CreateTable(spec, os.urandom(16), wall_us() / 1e6, options=definition.options, indexes=indexes)
+        )
 
-    async def change_table(self, name: str, change: TableChange) -> TableDefinition:
-        return await self._table_command(ChangeTable(name, change, wall_us() / 1e6))
+    async def change_table(
+        self, name: str, change: TableChange, new_index: IndexSpec | None = None, old_index: str = ""
+    ) -> TableDefinition:
+        return await self._table_command(ChangeTable(name, change, wall_us() / 1e6, new_index, old_index))
 
     async def delete_table(self, name: str) -> TableDefinition:
         return await self._table_command(DeleteTable(name))

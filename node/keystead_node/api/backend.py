@@ -7,6 +7,7 @@ under the table's durability rule.
 
 from typing import Protocol
 
+from keystead_core.catalog.commands import IndexSpec
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import TableDefinition
 
@@ -20,17 +21,19 @@ class Backend(Protocol):
         """The table as the catalog has it; asked when the local map has none or one that is not ACTIVE."""
         ...
 
-    async def create_table(self, definition: TableDefinition) -> TableDefinition:
-        """Creates a table; returns it as the catalog recorded it (its status may be CREATING still).
+    async def create_table(self, definition: TableDefinition, indexes: list[IndexSpec]) -> TableDefinition:
+        """Creates a table with its indexes; returns it as the catalog recorded it (its status may be CREATING still).
 
         `partitions`, `replicas` and `durable_zones` may be 0: the cluster's default. Raises ResourceInUse
         (`errors.table_already_exists`) or LimitExceeded.
         """
         ...
 
-    async def change_table(self, name: str, change: TableChange) -> TableDefinition:
-        """Changes what is named of a table; returns it as it is then. Raises what `errors.table_error` makes of the
-        catalog's refusal."""
+    async def change_table(
+        self, name: str, change: TableChange, new_index: IndexSpec | None = None, old_index: str = ""
+    ) -> TableDefinition:
+        """Changes what is named of a table; returns it as it is then. A global index may come, or one of that name go.
+        Raises what `errors.table_error` makes of the catalog's refusal."""
         ...
 
     async def delete_table(self, name: str) -> TableDefinition:
@@ -39,7 +42,7 @@ class Backend(Protocol):
         ...
 
     async def list_tables(self) -> list[str]:
-        """The names of all tables, in any order."""
+        """The names of all tables, in any order; without those that hold a global index."""
         ...
 
     async def write(self, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
@@ -66,6 +69,7 @@ class Backend(Protocol):
         index: int = 0,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """Rows of [low, high) as (row key, value), in row-key order, across partitions; from the end if `backwards`.
+        `index`: entries of the local index of that id instead of rows.
 
         Stops at `max_rows` rows or with the row that brings the values to `max_bytes`, and may stop earlier (at the end
         of a partition). The second is the row key behind which to go on, or None at the end of the range. `index`: the
@@ -75,4 +79,9 @@ class Backend(Protocol):
 
     async def table_sizes(self, name: str) -> tuple[int, int]:
         """(items, bytes) of a table, approximate."""
+        ...
+
+    async def collection_size(self, table: TableDefinition, hash_part: bytes) -> int:
+        """Bytes of the rows of one partition key, and of their entries in local indexes: at least so many. Looks into
+        a bounded number of them only. `hash_part`: of their keys, as in `keyspace`."""
         ...

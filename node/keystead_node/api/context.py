@@ -14,6 +14,11 @@ from keystead_node.api.requests import RequestReader
 from keystead_node.api.table_names import table_name
 
 
+def is_served(table: TableDefinition) -> bool:
+    """Whether a client may have the table's items; one that holds an index is no table to a client."""
+    return table.status == "ACTIVE" and not table.index_of
+
+
 class Context:
     """Handed to every action. `host`: where the client found this node, for the one operation that asks."""
 
@@ -30,11 +35,11 @@ class Context:
         """
         name = table_name(name)
         table = self.backend.table(name)
-        if table is not None and table.status == "ACTIVE":
+        if table is not None and is_served(table):
             return table
         reader.validated(body)
         table = await self.backend.resolve_table(name)
-        if table is None or table.status != "ACTIVE":
+        if table is None or not is_served(table):
             raise table_not_found()
         return table
 
@@ -42,7 +47,7 @@ class Context:
         """The table for an operation on tables, by its name or ARN, whatever its status. Raises ApiError."""
         name = table_name(name)
         table = await self.backend.resolve_table(name)
-        if table is None:
+        if table is None or table.index_of:
             raise named_table_not_found(name)
         return table
 

@@ -17,10 +17,14 @@ ATTRIBUTE_VALUE: Final = "AttributeValue"
 TABLE_ARN: Final = "TableArn"
 
 _TABLE_NAME: Final = {"type": "string", "min": 3, "max": 255, "pattern": "[a-zA-Z0-9_.-]+"}
+_GLOBAL_KEY_SCHEMA: Final = "GlobalIndexKeySchema"
+_GLOBAL_INDEX_SHAPES: Final = ("GlobalSecondaryIndex", "CreateGlobalSecondaryIndexAction")
 _AMENDED: Final[dict[str, dict[str, Any]]] = {
     TABLE_ARN: _TABLE_NAME,  # of the name in it
     "AttributeNameList": {"max": 255},
     "KeySchema": {"max": 2},
+    _GLOBAL_KEY_SCHEMA: {"type": "list", "member": {"shape": "KeySchemaElement"}, "min": 1},
+    "ProjectionType": {"enum": ["ALL", "INCLUDE", "KEYS_ONLY"]},
     "CreateTableInput": {"required": ["TableName", "AttributeDefinitions", "KeySchema"]},
     "ScalarAttributeType": {"enum": ["B", "N", "S"]},
     "ReturnValue": {"enum": ["ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"]},
@@ -75,6 +79,9 @@ def service_model() -> ServiceModel:
     """The model, read once in a process's life (about 20 ms)."""
     path = resources.files("botocore") / "data" / "dynamodb" / API_VERSION / "service-2.json.gz"
     document = msgspec.json.decode(gzip.decompress(path.read_bytes()))
+    shapes = document["shapes"]
     for name, amendment in _AMENDED.items():
-        document["shapes"][name] |= amendment
+        shapes[name] = shapes.get(name, {}) | amendment
+    for name in _GLOBAL_INDEX_SHAPES:  # have more key attributes than a table; how many is checked with the indexes
+        shapes[name]["members"]["KeySchema"] = {"shape": _GLOBAL_KEY_SCHEMA}
     return msgspec.convert(document, ServiceModel)

@@ -44,10 +44,49 @@ class WarmChoice(msgspec.Struct):
     WriteUnitsPerSecond: int | None = None
 
 
+class ProjectionChoice(msgspec.Struct):
+    ProjectionType: str | None = None
+    NonKeyAttributes: list[str] | None = None
+
+
+class LocalIndexChoice(msgspec.Struct):
+    IndexName: str
+    KeySchema: list[KeySchemaElement]
+    Projection: ProjectionChoice
+
+
+class GlobalIndexChoice(msgspec.Struct):
+    IndexName: str
+    KeySchema: list[KeySchemaElement]
+    Projection: ProjectionChoice
+    ProvisionedThroughput: ProvisionedThroughputChoice | None = None
+    OnDemandThroughput: OnDemandChoice | None = None
+    WarmThroughput: WarmChoice | None = None
+
+
+class GlobalIndexUnits(msgspec.Struct):
+    IndexName: str
+    ProvisionedThroughput: ProvisionedThroughputChoice | None = None
+    OnDemandThroughput: OnDemandChoice | None = None
+    WarmThroughput: WarmChoice | None = None
+
+
+class GlobalIndexName(msgspec.Struct):
+    IndexName: str
+
+
+class GlobalIndexUpdate(msgspec.Struct):
+    Update: GlobalIndexUnits | None = None
+    Create: GlobalIndexChoice | None = None
+    Delete: GlobalIndexName | None = None
+
+
 class CreateTableRequest(msgspec.Struct, forbid_unknown_fields=True):
     TableName: str
     AttributeDefinitions: list[AttributeDefinition]
     KeySchema: list[KeySchemaElement]
+    LocalSecondaryIndexes: list[LocalIndexChoice] | None = None
+    GlobalSecondaryIndexes: list[GlobalIndexChoice] | None = None
     BillingMode: str = "PROVISIONED"
     ProvisionedThroughput: ProvisionedThroughputChoice | None = None
     DeletionProtectionEnabled: bool = False
@@ -61,6 +100,8 @@ class CreateTableRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class UpdateTableRequest(msgspec.Struct, forbid_unknown_fields=True):
     TableName: str
+    AttributeDefinitions: list[AttributeDefinition] | None = None
+    GlobalSecondaryIndexUpdates: list[GlobalIndexUpdate] | None = None
     BillingMode: str | None = None
     ProvisionedThroughput: ProvisionedThroughputChoice | None = None
     DeletionProtectionEnabled: bool | None = None

@@ -12,9 +12,11 @@ from keystead_core.items import ItemError
 from keystead_node.api.table_requests import (
     CreateTableRequest,
     EncryptionChoice,
+    OnDemandChoice,
     ProvisionedThroughputChoice,
     StreamChoice,
     UpdateTableRequest,
+    WarmChoice,
 )
 
 _INVALID: Final = "One or more parameter values were invalid: "
@@ -23,13 +25,19 @@ _UNITS_MAX: Final = 1_000_000_000_000
 
 def settings_of(request: CreateTableRequest | UpdateTableRequest) -> dict[str, Any]:
     """What both operations know, by the names of `TableChange`'s fields. Raises ItemError."""
-    stream, on_demand, warm = request.StreamSpecification, request.OnDemandThroughput, request.WarmThroughput
-    found: dict[str, Any] = {
+    stream = request.StreamSpecification
+    return {
         "table_class": request.TableClass,
         "encryption": _encryption(request.SSESpecification),
         "stream_view": _stream_view(stream),
         "stream_label": stream_label(datetime.now(UTC)) if stream is not None and stream.StreamEnabled else "",
+        **limits_of(request.OnDemandThroughput, request.WarmThroughput),
     }
+
+
+def limits_of(on_demand: OnDemandChoice | None, warm: WarmChoice | None) -> dict[str, int | None]:
+    """What is said of them, by the names of the fields of `TableChange` and `IndexUnits`. Raises ItemError."""
+    found: dict[str, int | None] = {}
     if on_demand is not None:
         found["read_requests_max"] = _limit("MaxReadRequestUnits", on_demand.MaxReadRequestUnits)
         found["write_requests_max"] = _limit("MaxWriteRequestUnits", on_demand.MaxWriteRequestUnits)

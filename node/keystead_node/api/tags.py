@@ -48,6 +48,6 @@ async def resource_table(context: Context, arn: str) -> TableDefinition:
     if not is_table_arn(arn):
         raise ItemError(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
     table = await context.backend.resolve_table(table_name(arn))
-    if table is None:
+    if table is None or table.index_of:
         raise ResourceNotFound(f"Requested resource not found: ResourcArn: {arn} not found")
     return table

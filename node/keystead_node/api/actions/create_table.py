@@ -1,17 +1,20 @@
-"""CreateTable: hash and range keys of any of S, N, B.
+"""CreateTable: hash and range keys of any of S, N, B; local and global secondary indexes.
 
 What DynamoDB has no parameter for is said in tags: keystead:partitions, keystead:replicas, keystead:durable-zones,
 keystead:write-quorum. Left out, each is the cluster's default.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from keystead_core.catalog.commands import IndexSpec
 from keystead_core.cluster_map import KeyAttribute, TableDefinition, TableOptions
 from keystead_core.items import ItemError
 from keystead_node.api.actions.table_description import table_description
 from keystead_node.api.context import Context
+from keystead_node.api.index_requests import choices_of, index_specs
+from keystead_node.api.key_schemas import check_definitions, check_table_key
 from keystead_node.api.requests import RequestReader
 from keystead_node.api.table_names import table_name
 from keystead_node.api.table_requests import CreateTableRequest
@@ -27,9 +30,20 @@ TAG_LIMITS: Final = {
 _INVALID: Final = "One or more parameter values were invalid: "
 
 
-def _prepare(request: CreateTableRequest) -> TableDefinition:
+class _Prepared(NamedTuple):
+    table: TableDefinition
+    indexes: list[IndexSpec]
+
+
+def _prepare(request: CreateTableRequest) -> _Prepared:
     _check_billing(request)
-    _check_keys(request)
+    check_table_key(request.KeySchema, request.AttributeDefinitions)
+    check_definitions(request.AttributeDefinitions, request.KeySchema, choices_of(request))
+    indexes = index_specs(request)
+    return _Prepared(_table(request), indexes)
+
+
+def _table(request: CreateTableRequest) -> TableDefinition:
     options = _options(request)
     types = {definition.AttributeName: definition.AttributeType for definition in request.AttributeDefinitions}
     keys = [KeyAttribute(element.AttributeName, types[element.AttributeName]) for element in request.KeySchema]
@@ -94,29 +108,6 @@ def _check_billing(request: CreateTableRequest) -> None:
     check_units(throughput)
 
 
-def _check_keys(request: CreateTableRequest) -> None:
-    defined = [definition.AttributeName for definition in request.AttributeDefinitions]
-    keys = [element.AttributeName for element in request.KeySchema]
-    if len(keys) > len(defined):
-        raise ItemError("Invalid KeySchema: Some index key attribute have no definition")
-    if not set(keys) <= set(defined):
-        raise ItemError(
-            f"{_INVALID}Some index key attributes are not defined in AttributeDefinitions. "
-            f"Keys: [{', '.join(keys)}], AttributeDefinitions: [{', '.join(defined)}]"
-        )
-    if len(set(keys)) != len(keys):
-        raise ItemError("Both the Hash Key and the Range Key element in the KeySchema have the same name")
-    if request.KeySchema[0].KeyType != "HASH":
-        raise ItemError("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
-    if len(keys) > 1 and request.KeySchema[1].KeyType != "RANGE":
-        raise ItemError("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
-    if len(keys) != len(defined):
-        raise ItemError(
-            f"{_INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in "
-            "AttributeDefinitions"
-        )
-
-
 def _number_tag(tags: dict[str, str], name: str) -> int:
     """The number in a tag; 0 if there is no such tag."""
     text = tags.get(name)
@@ -146,7 +137,7 @@ READER = RequestReader("CreateTable", CreateTableRequest, _prepare, fast=False)
 
 async def create_table(context: Context, body: bytes) -> bytes:
     """Creates a table. Raises ApiError."""
-    _, definition = READER.read(body)
-    created = await context.backend.create_table(definition)
-    response: dict[str, Any] = {"TableDescription": table_description(created, 0, 0)}
+    _, prepared = READER.read(body)
+    created = await context.backend.create_table(prepared.table, prepared.indexes)
+    response: dict[str, Any] = {"TableDescription": table_description(created)}
     return msgspec.json.encode(response)

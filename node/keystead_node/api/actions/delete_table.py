@@ -4,7 +4,7 @@ import msgspec
 
 from keystead_node.api.actions.table_description import table_description
 from keystead_node.api.context import Context
-from keystead_node.api.errors import ValidationException
+from keystead_node.api.errors import ResourceInUse, ValidationException
 from keystead_node.api.requests import RequestReader
 from keystead_node.api.table_requests import TableRequest
 
@@ -20,5 +20,10 @@ async def delete_table(context: Context, body: bytes) -> bytes:
             "Resource cannot be deleted as it is currently protected against deletion. "
             "Disable deletion protection first."
         )
+    if any(index.status != "ACTIVE" for index in table.indexes):
+        raise ResourceInUse(
+            "Attempt to change a resource which is still in use: Cannot delete table while indexes are being created, "
+            "updated, or deleted."
+        )
     deleted = await context.backend.delete_table(table.name)
-    return msgspec.json.encode({"TableDescription": table_description(deleted, 0, 0)})
+    return msgspec.json.encode({"TableDescription": table_description(deleted)})

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from keystead_node.api.actions.table_description import table_description
+from keystead_node.api.actions.table_description import sizes_of, table_description
 from keystead_node.api.context import Context
 from keystead_node.api.requests import RequestReader
 from keystead_node.api.table_requests import TableRequest
@@ -14,5 +14,5 @@ async def describe_table(context: Context, body: bytes) -> bytes:
     """Describes a table, also one that is being created or deleted. Raises ApiError."""
     request, _ = READER.read(body)
     table = await context.named_table(request.TableName)
-    item_count, size_bytes = await context.backend.table_sizes(table.name)
-    return msgspec.json.encode({"Table": table_description(table, item_count, size_bytes)})
+    sizes = await sizes_of(context.backend, table)
+    return msgspec.json.encode({"Table": table_description(table, sizes)})

@@ -6,7 +6,7 @@ from keystead_core.expressions import Projection, check_parameters, schema_of_ta
 from keystead_core.item_keys import row_key_of_key
 from keystead_core.items import check_attributes, decode_row, row_json, row_size
 from keystead_node.api.capacity import consumed, read_units
-from keystead_node.api.context import Context
+from keystead_node.api.context import Context, is_served
 from keystead_node.api.requests import GetItemRequest, RequestReader
 from keystead_node.api.selections import check_projection, projected_json, projection_of, returns_whole_items
 
@@ -27,7 +27,7 @@ async def get_item(context: Context, body: bytes) -> bytes:
     """Reads an item. Raises ApiError, ItemError and ExpressionError."""
     request, projection = READER.read(body)
     table = context.backend.table(request.TableName)
-    if table is None or table.status != "ACTIVE":
+    if table is None or not is_served(table):
         table = await context.active_table(request.TableName, READER, body)
     row_key = row_key_of_key(table, request.Key)
     if projection is not None:

@@ -16,7 +16,7 @@ from keystead_node.api.actions.judged_write import (
     read_clauses,
 )
 from keystead_node.api.actions.write_response import check_return_values, write_response
-from keystead_node.api.context import Context
+from keystead_node.api.context import Context, is_served
 from keystead_node.api.requests import PutItemRequest, RequestReader
 
 
@@ -37,7 +37,7 @@ async def put_item(context: Context, body: bytes) -> bytes:
     """Puts an item. Raises ApiError, ItemError and ExpressionError."""
     request, (value, size, clauses) = READER.read(body)
     table = context.backend.table(request.TableName)
-    if table is None or table.status != "ACTIVE":
+    if table is None or not is_served(table):
         table = await context.active_table(request.TableName, READER, body)
     row_key = row_key_of_item(table, request.Item)
     if clauses.condition is not None:

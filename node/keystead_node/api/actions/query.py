@@ -23,7 +23,7 @@ from keystead_core.item_keys import range_behind, row_key_of_key
 from keystead_core.items import Item, ItemError
 from keystead_core.keyspace import KeyRange
 from keystead_core.query_ranges import query_range
-from keystead_node.api.context import Context
+from keystead_node.api.context import Context, is_served
 from keystead_node.api.pages import page_response, read_page
 from keystead_node.api.requests import QueryRequest, RequestReader
 from keystead_node.api.selections import (
@@ -71,7 +71,7 @@ async def query(context: Context, body: bytes) -> bytes:
     """One page. Raises ApiError, ItemError and ExpressionError."""
     request, prepared = READER.read(body)
     table = context.backend.table(request.TableName)
-    if table is None or table.status != "ACTIVE":
+    if table is None or not is_served(table):
         table = await context.active_table(request.TableName, READER, body)
     refuse_index(request, READER, body)
     key_range = _rows_to_read(table, request, prepared)

@@ -1,4 +1,7 @@
-"""UpdateTable: billing, throughput, protection, class, encryption and stream of a table. Done when it is answered."""
+"""UpdateTable: billing, throughput, protection, class, encryption and stream of a table, and its global indexes.
+
+Done when it is answered; but a new index is CREATING until the items that were there before it are in it.
+"""
 
 from typing import Final
 
@@ -6,8 +9,9 @@ import msgspec
 
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.items import ItemError
-from keystead_node.api.actions.table_description import table_description
+from keystead_node.api.actions.table_description import sizes_of, table_description
 from keystead_node.api.context import Context
+from keystead_node.api.index_updates import check_updates, index_updates
 from keystead_node.api.requests import RequestReader
 from keystead_node.api.table_requests import UpdateTableRequest
 from keystead_node.api.table_settings import check_units, settings_of
@@ -16,10 +20,13 @@ _NOTHING: Final = (
     "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
     "SSESpecification or ReplicaUpdates is required"
 )
+_UPDATES: Final = "GlobalSecondaryIndexUpdates"
+_NO_CHANGES: Final = frozenset(("TableName", "AttributeDefinitions"))
 
 
 def _prepare(request: UpdateTableRequest) -> TableChange:
-    if not any(getattr(request, name) is not None for name in request.__struct_fields__[1:]):
+    given = {name for name in request.__struct_fields__ if getattr(request, name) is not None}
+    if given <= _NO_CHANGES or (given - _NO_CHANGES == {_UPDATES} and not request.GlobalSecondaryIndexUpdates):
         raise ItemError(_NOTHING)
     throughput = request.ProvisionedThroughput
     if request.BillingMode == "PROVISIONED" and throughput is None:
@@ -28,6 +35,7 @@ def _prepare(request: UpdateTableRequest) -> TableChange:
             "PROVISIONED"
         )
     check_units(throughput)
+    check_updates(request)
     return TableChange(
         billing_mode=request.BillingMode,
         read_units=throughput.ReadCapacityUnits if throughput is not None else None,
@@ -44,6 +52,9 @@ async def update_table(context: Context, body: bytes) -> bytes:
     """Changes what the request names. Raises ApiError."""
     request, change = READER.read(body)
     table = await context.changeable_table(request.TableName)
-    changed = await context.backend.change_table(table.name, change)
-    item_count, size_bytes = await context.backend.table_sizes(table.name)
-    return msgspec.json.encode({"TableDescription": table_description(changed, item_count, size_bytes)})
+    updates = index_updates(request, table)
+    if updates.units:
+        change = msgspec.structs.replace(change, index_units=updates.units)
+    changed = await context.backend.change_table(table.name, change, updates.new_index, updates.old_index)
+    sizes = await sizes_of(context.backend, changed)
+    return msgspec.json.encode({"TableDescription": table_description(changed, sizes)})
