@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from keystead_node.copies import Copies
 from keystead_node.expiry import Expiry
+from keystead_node.index_feeder import IndexFeeder
 from keystead_node.log_writer import LogWriter
 from keystead_node.request_figures import RequestFigures
 from keystead_node.router import Router
@@ -29,17 +30,21 @@ class Metrics:
             "keystead_loop_stall_seconds", "How long the event loop was held, of those times", registry=self.registry
         )
 
-    def observe(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies, expiry: Expiry) -> None:
-        self.registry.register(_Figures(shell, writer, router, copies, expiry))
+    def observe(
+        self, shell: Shell, writer: LogWriter, router: Router, copies: Copies, expiry: Expiry, feeder: IndexFeeder
+    ) -> None:
+        self.registry.register(_Figures(shell, writer, router, copies, expiry, feeder))
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
 
 
 class _Figures:
-    def __init__(self, shell: Shell, writer: LogWriter, router: Router, copies: Copies, expiry: Expiry) -> None:
+    def __init__(
+        self, shell: Shell, writer: LogWriter, router: Router, copies: Copies, expiry: Expiry, feeder: IndexFeeder
+    ) -> None:
         self._shell, self._writer, self._router, self._copies = shell, writer, router, copies
-        self._expiry = expiry
+        self._expiry, self._feeder = expiry, feeder
 
     def collect(self) -> Iterable[Metric]:
         core, peers, expiry = self._shell.core, self._shell.peers, self._expiry
@@ -56,6 +61,8 @@ class _Figures:
         space = self._writer.hot_log.free_blocks
         yield GaugeMetricFamily("keystead_hot_log_free_bytes", "Room in the hot log", space * 4096)
         yield GaugeMetricFamily("keystead_peers_connected", "Nodes connected to", len(peers.links))
+        lag = max(self._feeder.lag_seconds.values(), default=0.0)
+        yield GaugeMetricFamily("keystead_index_lag_seconds", "Age of the oldest change not in a global index", lag)
         for name, help_text, value in (
             ("keystead_peer_messages_sent", "Messages of the core sent to other nodes", peers.messages_sent),
             ("keystead_peer_bytes_sent", "Bytes of those messages", peers.bytes_sent),
@@ -67,6 +74,7 @@ class _Figures:
             ("keystead_request_retries", "Times that a request looked for its master again", self._router.retries),
             ("keystead_copied_bytes", "Bytes of physical copies sent", self._copies.bytes_copied),
             ("keystead_expired_items", "Items deleted here because their time to live was over", expiry.items_expired),
+            ("keystead_index_changes", "Changes of rows brought into global indexes", self._feeder.changes_fed),
             ("keystead_expiry_rows", "Rows looked at for their time to live", expiry.rows_seen),
         ):
             yield CounterMetricFamily(name, help_text, value)

@@ -132,7 +132,7 @@ class NodeProcess:
         period = config.number("expiry_period_seconds", PERIOD_SECONDS)
         rate = config.number("expiry_rows_per_second", ROWS_PER_SECOND)
         self.expiry = Expiry(self.shell, self.keeper, period, rate, time.time)
-        self.metrics.observe(self.shell, self.writer, self.router, self.copies, self.expiry)
+        self.metrics.observe(self.shell, self.writer, self.router, self.copies, self.expiry, self.feeder)
         keys = self.access_keys
         check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
         self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
