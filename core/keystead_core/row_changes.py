@@ -29,6 +29,7 @@ from keystead_core.expressions import (
     read_condition,
     read_update,
 )
+from keystead_core.indexes.key_values import IndexKey, check_updated_index_keys
 from keystead_core.items import (
     Attribute,
     Item,
@@ -67,7 +68,9 @@ class Texts(msgspec.Struct, frozen=True, array_like=True):
 class RowChange(msgspec.Struct, frozen=True, array_like=True):
     """`value`: the row that is put; `key`: what an update of no item begins with. `returns`: which attributes are
     wanted once it is done, NONE ALL_OLD UPDATED_OLD ALL_NEW UPDATED_NEW; `failed_item`: whether the item is that does
-    not meet the condition; `sizes`: whether the item's sizes are. `texts`: in the place of `condition` and `update`."""
+    not meet the condition; `sizes`: whether the item's sizes are. `texts`: in the place of `condition` and `update`.
+    `index_keys`: what an update may bring only certain values into; `rows`: whether the row before and after is
+    wanted."""
 
     kind: int
     condition: Condition | None = None
@@ -78,17 +81,22 @@ class RowChange(msgspec.Struct, frozen=True, array_like=True):
     failed_item: bool = False
     sizes: bool = False
     texts: Texts | None = None
+    index_keys: tuple[IndexKey, ...] = ()
+    rows: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """`message`: the service's, of what is refused. `attributes`: those that were asked for, as JSON; None where there
-    are none. Sizes are of the item before and after, in bytes; 0 of none, and where they were not asked for."""
+    are none. Sizes are of the item before and after, in bytes; 0 of none, and where they were not asked for; so are the
+    row values, None of none."""
 
     status: int
     message: str = ""
     attributes: bytes | None = None
     old_size: int = 0
     new_size: int = 0
+    old_row: bytes | None = None
+    new_row: bytes | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -126,7 +134,8 @@ def decide(change: bytes, value: bytes | None) -> Decision:
     assert wanted.kind in (PUT, DELETE), f"change of kind {wanted.kind}"
     assert (wanted.value is None) == (wanted.kind == DELETE)
     new_size = row_size(wanted.value) if wanted.sizes and wanted.value is not None else 0
-    outcome = Outcome(DONE, "", _whole(wanted, value, wanted.value), _size(wanted, item), new_size)
+    rows = (value, wanted.value) if wanted.rows else ()
+    outcome = Outcome(DONE, "", _whole(wanted, value, wanted.value), _size(wanted, item), new_size, *rows)
     return Decision(True, wanted.value, _encode(outcome))
 
 
@@ -138,6 +147,7 @@ def _updated(wanted: RowChange, update: Update | None, value: bytes | None, item
         if update is not None:
             updated = apply_update(update, before)
             after, touched = updated.item, updated.touched
+            check_updated_index_keys(wanted.index_keys, item, after)
         row = encode_checked_row(after, ITEM_TOO_LARGE)
     except (ExpressionError, ItemError) as error:
         return _stays(Outcome(REFUSED, str(error)))
@@ -148,7 +158,8 @@ def _updated(wanted: RowChange, update: Update | None, value: bytes | None, item
             attributes = _json_of(project(touched, after))
         case _:
             attributes = _whole(wanted, value, row)
-    outcome = Outcome(DONE, "", attributes, _size(wanted, item), _size(wanted, after))
+    rows = (value, row) if wanted.rows else ()
+    outcome = Outcome(DONE, "", attributes, _size(wanted, item), _size(wanted, after), *rows)
     return Decision(True, row, _encode(outcome))
 
 

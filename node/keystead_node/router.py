@@ -13,6 +13,7 @@ from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
+from keystead_core.keyspace import keys_with_prefix, make_row_key
 from keystead_node.api import errors
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.clock import wall_us
@@ -26,6 +27,8 @@ REQUEST_SECONDS = 5.0
 PAUSE_SECONDS_FIRST = 0.005
 PAUSE_SECONDS_MAX = 0.05
 CREATE_SECONDS = 10.0
+COLLECTION_BYTES_MAX = 1024 * 1024
+_ROWS_MAX = 1 << 31
 
 
 class Router:
@@ -201,6 +204,18 @@ class Router:
                 found = (int(answer.hint or 0), answer.applied_lsn)
             items, size = items + found[0], size + found[1]
         return items, size
+
+    async def collection_size(self, table: TableDefinition, hash_part: bytes) -> int:
+        """Adds up stored rows and entries until there are COLLECTION_BYTES_MAX; nobody keeps count of them. Raises
+        ApiError."""
+        low, high = keys_with_prefix(make_row_key(hash_part))
+        size = 0
+        for index in (0, *(index.id for index in table.indexes if not index.is_global)):
+            rows, _ = await self.scan(table, low, high, False, _ROWS_MAX, COLLECTION_BYTES_MAX - size, index=index)
+            size += sum(len(key) + len(value) for key, value in rows)
+            if size >= COLLECTION_BYTES_MAX:
+                break
+        return size
 
     # -- finding the master ---------------------------------------------------------------------------------------
 

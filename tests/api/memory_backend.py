@@ -4,16 +4,24 @@ import bisect
 
 import msgspec
 
+from keystead_core.catalog.commands import IndexSpec
+from keystead_core.catalog.indexes import check_addition, check_indexes, with_units
 from keystead_core.catalog.results import Refused
 from keystead_core.catalog.table_changes import TableChange, changed
-from keystead_core.cluster_map import TableDefinition
+from keystead_core.cluster_map import IndexDefinition, TableDefinition
 from keystead_core.row_changes import decide
 from keystead_node.api.errors import ApiError, named_table_not_found, table_already_exists, table_error
+from tests.api.memory_indexes import MemoryIndexes
+
+
+def _as_created(index: IndexDefinition) -> str:
+    return "CREATING" if index.is_global else "ACTIVE"
 
 
 class MemoryBackend:
     """`failures`: raised, in turn, by the next reads and writes (None: that one succeeds). `rows_per_scan`: where a
-    partition ends, as it were. `hidden`: tables that the local map does not know yet."""
+    partition ends, as it were. `hidden`: tables that the local map does not know yet. `collection_bytes`: the size of
+    every item collection."""
 
     def __init__(self) -> None:
         self.tables: dict[str, TableDefinition] = {}
@@ -23,6 +31,8 @@ class MemoryBackend:
         self.hidden: set[str] = set()
         self.consistent_reads: list[bool] = []
         self.writes = 0
+        self.indexes = MemoryIndexes(self.tables, self.rows)
+        self.collection_bytes = 0
 
     def table(self, name: str) -> TableDefinition | None:
         return None if name in self.hidden else self.tables.get(name)
@@ -30,51 +40,68 @@ class MemoryBackend:
     async def resolve_table(self, name: str) -> TableDefinition | None:
         return self.tables.get(name)
 
-    async def create_table(self, definition: TableDefinition) -> TableDefinition:
+    async def create_table(self, definition: TableDefinition, indexes: list[IndexSpec]) -> TableDefinition:
         if definition.name in self.tables:
             raise table_already_exists(definition.name)
+        check_indexes(definition.name, indexes, definition.range_key is not None)
         created = msgspec.structs.replace(definition, table_id="id-1", created_at=1_700_000_000.25, status="ACTIVE")
+        created = self.indexes.create(created, indexes)
         self.tables[created.name] = created
         self.rows[created.name] = {}
-        return msgspec.structs.replace(created, status="CREATING")
+        creating = [msgspec.structs.replace(index, status=_as_created(index)) for index in created.indexes]
+        return msgspec.structs.replace(created, status="CREATING", indexes=creating)
 
-    async def change_table(self, name: str, change: TableChange) -> TableDefinition:
+    async def change_table(
+        self, name: str, change: TableChange, new_index: IndexSpec | None = None, old_index: str = ""
+    ) -> TableDefinition:
         if name not in self.tables:
             raise named_table_not_found(name)
         try:
-            self.tables[name] = changed(self.tables[name], change, 1_700_000_100.5)
+            after = changed(self.tables[name], change, 1_700_000_100.5)
+            for units in change.index_units:
+                after = with_units(after, units)
+            if new_index is not None:
+                check_addition(after, new_index)
         except Refused as refusal:
             raise table_error(refusal.code, str(refusal)) from None
-        return self.tables[name]
+        if old_index:
+            after = self.indexes.drop(after, old_index)
+        if new_index is not None:
+            after = self.indexes.add(after, new_index)
+        self.tables[name] = after
+        return after
 
     async def delete_table(self, name: str) -> TableDefinition:
         if name not in self.tables:
             raise named_table_not_found(name)
+        self.indexes.drop_all(self.tables[name])
         del self.rows[name]
         return msgspec.structs.replace(self.tables.pop(name), status="DELETING")
 
     async def list_tables(self) -> list[str]:
-        return list(self.tables)
+        return [name for name, table in self.tables.items() if not table.index_of]
 
     async def write(self, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
         self._fail()
         self.writes += 1
-        rows = self.rows[table.name]
-        old = rows.pop(row_key, None) if value is None else rows.get(row_key)
-        if value is not None:
-            rows[row_key] = value
+        old = self._write(table, row_key, value)
         return old if want_old else None
 
     async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
         self._fail()
-        rows = self.rows[table.name]
-        decision = decide(change, rows.get(row_key))
+        decision = decide(change, self.rows[table.name].get(row_key))
         if decision.writes:
             self.writes += 1
-            rows.pop(row_key, None)
-            if decision.value is not None:
-                rows[row_key] = decision.value
+            self._write(table, row_key, decision.value)
         return decision.answer
+
+    def _write(self, table: TableDefinition, row_key: bytes, value: bytes | None) -> bytes | None:
+        rows = self.rows[table.name]
+        old = rows.pop(row_key, None)
+        if value is not None:
+            rows[row_key] = value
+        self.indexes.on_write(self.tables[table.name], row_key, old, value)
+        return old
 
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
         self._fail()
@@ -90,10 +117,11 @@ class MemoryBackend:
         max_rows: int,
         max_bytes: int,
         backwards: bool = False,
+        index: int = 0,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         self._fail()
         self.consistent_reads.append(consistent)
-        rows = self.rows[table.name]
+        rows = self.indexes.local[table.name, index] if index else self.rows[table.name]
         keys = sorted(rows)
         begin = bisect.bisect_left(keys, low)
         end = len(keys) if high is None else bisect.bisect_left(keys, high)
@@ -106,6 +134,9 @@ class MemoryBackend:
 
     async def table_sizes(self, name: str) -> tuple[int, int]:
         return len(self.rows[name]), sum(map(len, self.rows[name].values()))
+
+    async def collection_size(self, table: TableDefinition, hash_part: bytes) -> int:
+        return self.collection_bytes
 
     def _fail(self) -> None:
         if self.failures:

@@ -16,6 +16,7 @@ from keystead_core.keyspace import KeyRange
 from keystead_node.api.pages import read_page
 from keystead_node.api.requests import ScanRequest
 from keystead_node.api.selections import Selection
+from keystead_node.api.targets import Target
 from tests.api.conftest import Front, create_table
 
 COMPARISONS = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -166,7 +167,9 @@ def test_others_get_their_turns_while_a_page_is_filtered(shared_front: Front, dy
 
     async def read() -> int:
         others = asyncio.create_task(count_turns())
-        page = await read_page(backend, backend.tables["by_N"], KeyRange(b"", None), ScanRequest("by_N"), selection)
+        page = await read_page(
+            backend, Target(backend.tables["by_N"]), KeyRange(b"", None), ScanRequest("by_N"), selection
+        )
         others.cancel()
         return page.matched
 

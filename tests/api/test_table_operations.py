@@ -173,7 +173,7 @@ ON_DEMAND = {"TableName": "orders", "BillingMode": "PAY_PER_REQUEST"}
         ),
         (
             ON_DEMAND | {"AttributeDefinitions": [PK], "KeySchema": [HASH], "GlobalSecondaryIndexes": []},
-            "The parameter GlobalSecondaryIndexes of CreateTable is not supported by Keystead yet",
+            "One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty",
         ),
         (
             ON_DEMAND

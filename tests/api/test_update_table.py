@@ -150,10 +150,6 @@ def test_a_table_is_made_with_the_same_settings(dynamodb: Any) -> None:
             f"{INVALID}SSEType and KMSMasterKeyId can only be specified when SSESpecification is enabled",
         ),
         (
-            {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by-date"}}]},
-            "The parameter GlobalSecondaryIndexUpdates of UpdateTable is not supported by Keystead yet",
-        ),
-        (
             {"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]},
             "The parameter ReplicaUpdates of UpdateTable is not supported by Keystead yet",
         ),

@@ -34,6 +34,7 @@ from keystead_core.expressions.keys import (
     check_update,
     key_condition,
     paths_of,
+    schema_of_index,
     schema_of_table,
     select_keys,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "read_condition",
     "read_projection",
     "read_update",
+    "schema_of_index",
     "schema_of_table",
     "select_keys",
 ]

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from keystead_core.cluster_map import KeyAttribute, TableDefinition
+from keystead_core.cluster_map import IndexDefinition, KeyAttribute, TableDefinition
 from keystead_core.expressions.errors import ExpressionError
 from keystead_core.expressions.tree import Condition, Literal, Node, Operation, Path, Projection, Update
 from keystead_core.items import Attribute
@@ -22,10 +22,13 @@ _NOT_SUPPORTED: Final = "Query key condition not supported"
 
 
 class KeySchema(msgspec.Struct, frozen=True):
-    """The key attributes of a table or an index, in order."""
+    """The key attributes of a table or an index, in order. `index`: its name, "" for a table's own; `index_keys`: what
+    else is a key in an index of the table."""
 
     hash: tuple[KeyAttribute, ...]
     range: tuple[KeyAttribute, ...] = ()
+    index: str = ""
+    index_keys: tuple[str, ...] = ()
 
     @property
     def attributes(self) -> tuple[KeyAttribute, ...]:
@@ -52,7 +55,16 @@ class KeyCondition(msgspec.Struct, frozen=True):
 
 
 def schema_of_table(table: TableDefinition) -> KeySchema:
-    return KeySchema((table.hash_key,), () if table.range_key is None else (table.range_key,))
+    range_keys = () if table.range_key is None else (table.range_key,)
+    if not table.indexes:
+        return KeySchema((table.hash_key,), range_keys)
+    keys = (key.name for index in table.indexes for key in (*index.hash, *index.range))
+    own = [table.hash_key.name, *(key.name for key in range_keys)]
+    return KeySchema((table.hash_key,), range_keys, "", tuple(dict.fromkeys(key for key in keys if key not in own)))
+
+
+def schema_of_index(index: IndexDefinition) -> KeySchema:
+    return KeySchema(tuple(index.hash), tuple(index.range), index.name)
 
 
 def key_condition(condition: Condition, schema: KeySchema) -> KeyCondition:
@@ -79,29 +91,27 @@ def select_keys(comparisons: Sequence[KeyComparison], schema: KeySchema) -> KeyC
         comparison = by_name.pop(attribute.name, None)
         if comparison is None:
             raise ExpressionError(f"Query condition missed key schema element: {attribute.name}")
-        _check_values(comparison, attribute)
+        _check_values(comparison, attribute, schema.index)
         if comparison.operator != "=":
             raise ExpressionError(_NOT_SUPPORTED)
         hash_contents.append(comparison.values[0][attribute.type])
-    equal, last = _select_range(by_name, schema.range)
+    equal, last = _select_range(by_name, schema)
     return KeyCondition(tuple(hash_contents), equal, last)
 
 
-def _select_range(
-    by_name: dict[str, KeyComparison], attributes: tuple[KeyAttribute, ...]
-) -> tuple[tuple[str, ...], KeyComparison | None]:
+def _select_range(by_name: dict[str, KeyComparison], schema: KeySchema) -> tuple[tuple[str, ...], KeyComparison | None]:
     contents: list[str] = []
     last: KeyComparison | None = None
-    for attribute in attributes:
+    for attribute in schema.range:
         if not by_name:
             break
         comparison = by_name.pop(attribute.name, None)
         if comparison is None:
             raise ExpressionError(f"Query condition missed key schema element: {attribute.name}")
-        _check_values(comparison, attribute)
+        _check_values(comparison, attribute, schema.index)
         if last is not None:
             raise ExpressionError(_NOT_SUPPORTED)
-        if comparison.operator == "=" and len(attributes) > 1:
+        if comparison.operator == "=" and len(schema.range) > 1:
             contents.append(comparison.values[0][attribute.type])
         else:
             last = comparison
@@ -110,7 +120,7 @@ def _select_range(
     return tuple(contents), last
 
 
-def _check_values(comparison: KeyComparison, attribute: KeyAttribute) -> None:
+def _check_values(comparison: KeyComparison, attribute: KeyAttribute, index: str) -> None:
     if comparison.operator not in _OPERATORS:
         raise ExpressionError("Attempted conditional constraint is not an indexable operation")
     is_misfit = comparison.operator == "begins_with" and attribute.type == "N"
@@ -122,9 +132,11 @@ def _check_values(comparison: KeyComparison, attribute: KeyAttribute) -> None:
             )
         if not content:
             empty = "string" if attribute.type == "S" else "binary"
+            what = "A value specified for a secondary index key is not supported. " if index else ""
+            key = f"IndexName: {index}, IndexKey" if index else "Key"
             raise ExpressionError(
-                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-                f"empty {empty} value. Key: {attribute.name}"
+                f"One or more parameter values are not valid. {what}The AttributeValue for a key attribute cannot "
+                f"contain an empty {empty} value. {key}: {attribute.name}"
             )
 
 
@@ -186,11 +198,12 @@ def _paths_below(nodes: list[Node]) -> Iterator[Path]:
             nodes.extend(reversed(node.operands))
 
 
-def check_scalar_keys(paths: Iterable[Path], schema: KeySchema, kind: str = "Key") -> None:
-    """Raises ExpressionError if a path leads into a key attribute. `kind`: Key, or IndexKey for an index."""
+def check_scalar_keys(paths: Iterable[Path], schema: KeySchema) -> None:
+    """Raises ExpressionError if a path leads into a key attribute."""
     names = [attribute.name for attribute in schema.attributes]
     for path in paths:
-        if len(path.elements) > 1 and path.elements[0] in names:
+        if len(path.elements) > 1 and (path.elements[0] in names or path.elements[0] in schema.index_keys):
+            kind = "IndexKey" if schema.index or path.elements[0] not in names else "Key"
             raise ExpressionError(
                 "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: "
                 f"{kind}: {path.elements[0]}"

@@ -48,11 +48,11 @@ def index_specs(request: CreateTableRequest) -> list[IndexSpec]:
     local, of_all = request.LocalSecondaryIndexes or [], request.GlobalSecondaryIndexes or []
     seen: set[str] = set()
     specs = []
-    for choice in local:
-        check_local_key(choice, request.KeySchema[0].AttributeName)
-        included = included_attributes(choice.Projection)
-        _check_name(choice.IndexName, seen)
-        specs.append(_spec(choice, types, included))
+    for one in local:
+        check_local_key(one, request.KeySchema[0].AttributeName)
+        included = included_attributes(one.Projection)
+        _check_name(one.IndexName, seen)
+        specs.append(_spec(one, types, included))
     if len(local) > LOCAL_INDEXES_MAX:
         raise ItemError(f"{_INVALID}Number of LocalSecondaryIndexes exceeds per-table limit of {LOCAL_INDEXES_MAX}")
     for choice in of_all:

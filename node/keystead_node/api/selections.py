@@ -14,6 +14,7 @@ from keystead_core.expressions import (
     Placeholders,
     Projection,
     attributes_to_get,
+    check_filter,
     check_scalar_keys,
     filter_condition,
     paths_of,
@@ -28,20 +29,21 @@ from keystead_node.api.requests import (
     LegacyConditions,
     OperatorChoice,
     PageRequest,
-    RequestReader,
 )
+from keystead_node.api.targets import BAD_START, Target
 
-BAD_START: Final = "The provided starting key is invalid"
 _UNPREFIXED: Final = re.compile("contains duplicates|number set|numeric value|significant digits|number with magnitude")
 _INSTEAD: Final = {"COUNT": "only the Count"}
 
 
 class Selection(NamedTuple):
-    """`condition`: which items are counted and returned; `projection`: what of them is."""
+    """`condition`: which items are counted and returned; `projection`: what of them is. `fetches`: not all that is
+    wanted is in the entries of the local index that is read."""
 
     condition: Condition | None = None
     projection: Projection | None = None
     is_count: bool = False
+    fetches: bool = False
 
 
 def returns_whole_items(request: GetItemRequest | KeysAndAttributes) -> bool:
@@ -133,11 +135,39 @@ def _check_select(request: PageRequest) -> None:
         raise ItemError("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 
 
-def refuse_index(request: PageRequest, reader: RequestReader[Any, Any], body: bytes) -> None:
-    """There are no indexes. A name that can be none is answered as such. Raises ApiError and ItemError."""
-    if request.IndexName is not None:
-        reader.validated(body)
-        raise ItemError(f"The table does not have the specified index: {request.IndexName}")
+def selection_from(target: Target, request: PageRequest, selection: Selection) -> Selection:
+    """The selection as the target can answer it. Raises ItemError where a global index does not have what is wanted."""
+    index = target.index
+    if index is None or selection.is_count or target.projected is None:
+        return selection
+    projection = selection.projection
+    missing = [] if projection is None else target.missing(str(path.elements[0]) for path in projection.paths)
+    if not index.is_global:
+        return selection._replace(fetches=bool(missing) or request.Select == "ALL_ATTRIBUTES")
+    if request.Select == "ALL_ATTRIBUTES":
+        raise ItemError(
+            "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global "
+            f"secondary index {index.name} because its projection type is not ALL"
+        )
+    if missing:
+        raise ItemError(
+            "One or more parameter values were invalid: Global secondary index "
+            f"{index.name} does not project [{', '.join(missing)}]"
+        )
+    return selection
+
+
+def check_query_filter(target: Target, condition: Condition, parameter: str) -> None:
+    """A query's filter looks at neither the keys that the query reads by nor what is not in an index. `parameter`: as
+    the service calls it. Raises ExpressionError."""
+    check_scalar_keys(paths_of(condition), target.table_schema)
+    check_filter(condition, target.schema, parameter)
+    missing = target.missing(sorted(str(path.elements[0]) for path in paths_of(condition)))
+    if missing and target.index is not None:
+        raise ItemError(
+            f"One or more parameter values were invalid: Secondary index {target.index.name} does not project one or "
+            f"more filter attributes: [{', '.join(missing)}]"
+        )
 
 
 def check_projection(projection: Projection | None, schema: KeySchema) -> None:

@@ -1,16 +1,20 @@
 """BatchWriteItem: up to 25 puts and deletes, each atomic, none together."""
 
 import asyncio
-from typing import Final
+from collections import defaultdict
+from typing import Any, Final
 
 import msgspec
 
 from keystead_core.cluster_map import TableDefinition
+from keystead_core.indexes.key_values import check_index_keys, index_keys_of
 from keystead_core.item_keys import row_key_of_key
 from keystead_core.items import Item, ItemError, ItemShapeError, check_attributes, encode_row, row_size
-from keystead_node.api.capacity import consumed, write_units
+from keystead_node.api.capacity import write_units
 from keystead_node.api.context import Context
 from keystead_node.api.errors import ApiError, Throttled, Unavailable
+from keystead_node.api.index_capacity import consumed_with_indexes, index_write_units
+from keystead_node.api.item_collections import collection_metrics
 from keystead_node.api.requests import BatchWriteItemRequest, RequestReader, WriteRequest
 
 REQUESTS_MAX: Final = 25
@@ -62,6 +66,7 @@ async def batch_write_item(context: Context, body: bytes) -> bytes:
     for name, writes in batches.items():
         table = await context.active_table(name, READER, body)
         keyed = [(table, _row_key(table, write), write) for write in writes]
+        _check_index_keys(table, writes)
         if len({row_key for _, row_key, _ in keyed}) != len(keyed):
             raise ItemError("Provided list of item keys contains duplicates")
         rows += keyed
@@ -72,19 +77,67 @@ async def batch_write_item(context: Context, body: bytes) -> bytes:
     )
     _raise_failure(outcomes)
     unprocessed: dict[str, list[WriteRequest]] = {}
-    units: dict[str, float] = {}
-    for (table, _, write), outcome in zip(rows, outcomes, strict=True):
+    spent = _Spent()
+    written: dict[str, list[tuple[TableDefinition, _Write]]] = {}
+    for (table, row_key, write), outcome in zip(rows, outcomes, strict=True):
         if isinstance(outcome, BaseException):
             unprocessed.setdefault(write.asked, []).append(write.request)
-        elif want_old:
-            size = max(write.size, row_size(outcome) if outcome is not None else 0)
-            units[table.name] = units.get(table.name, 0.0) + write_units(size)
+            continue
+        written.setdefault(write.asked, []).append((table, write))
+        if want_old:
+            spent.add(table, row_key, write, outcome)
     response: dict[str, object] = {"UnprocessedItems": unprocessed}
     if want_old:
-        response["ConsumedCapacity"] = [
-            consumed(name, total, request.ReturnConsumedCapacity) for name, total in units.items()
-        ]
+        response["ConsumedCapacity"] = spent.consumed(request.ReturnConsumedCapacity)
+    if request.ReturnItemCollectionMetrics == "SIZE":
+        metrics = {asked: await _metrics(context, writes) for asked, writes in written.items()}
+        response["ItemCollectionMetrics"] = {asked: found for asked, found in metrics.items() if found}
     return msgspec.json.encode(response)
+
+
+class _Spent:
+    """The capacity units of a batch, by table."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, TableDefinition] = {}
+        self._units: defaultdict[str, float] = defaultdict(float)
+        self._index_units: dict[str, defaultdict[str, float]] = {}
+
+    def add(self, table: TableDefinition, row_key: bytes, write: _Write, old: bytes | None) -> None:
+        size = max(write.size, row_size(old) if old is not None else 0)
+        self._tables[table.name] = table
+        self._units[table.name] += write_units(size)
+        by_index = self._index_units.setdefault(table.name, defaultdict(float))
+        for index, units in index_write_units(table, row_key, old, write.value).items():
+            by_index[index] += units
+
+    def consumed(self, wanted: str) -> list[dict[str, Any]]:
+        return [
+            consumed_with_indexes(table, self._units[name], self._index_units[name], wanted)
+            for name, table in self._tables.items()
+        ]
+
+
+async def _metrics(context: Context, writes: list[tuple[TableDefinition, _Write]]) -> list[dict[str, Any]]:
+    """One for each partition key of a table that was written to."""
+    found: list[dict[str, Any]] = []
+    seen = set()
+    for table, write in writes:
+        key = table.hash_key
+        content = write.attributes[key.name][key.type]
+        if content not in seen:
+            seen.add(content)
+            metrics = await collection_metrics(context.backend, table, write.attributes, "SIZE")
+            found += [metrics] if metrics is not None else []
+    return found
+
+
+def _check_index_keys(table: TableDefinition, writes: list[_Write]) -> None:
+    """Raises ItemError."""
+    keys = index_keys_of(table)
+    for write in writes if keys else ():
+        if write.value is not None:
+            check_index_keys(keys, write.attributes)
 
 
 def _row_key(table: TableDefinition, write: _Write) -> bytes:

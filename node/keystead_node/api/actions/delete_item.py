@@ -12,10 +12,9 @@ from keystead_node.api.actions.judged_write import (
     check_keys,
     is_plain,
     judged,
-    judged_response,
     read_clauses,
 )
-from keystead_node.api.actions.write_response import check_return_values, write_response
+from keystead_node.api.actions.write_response import check_return_values, judged_response, write_response
 from keystead_node.api.context import Context
 from keystead_node.api.requests import DeleteItemRequest, RequestReader
 
@@ -39,8 +38,8 @@ async def delete_item(context: Context, body: bytes) -> bytes:
     row_key = row_key_of_key(table, request.Key)
     if clauses.condition is not None:
         check_keys(table, clauses)
-        outcome = await judged(context, table, row_key, change_of(DELETE, request, clauses, len(body)))
-        return judged_response(table.name, request.ReturnConsumedCapacity, outcome)
+        outcome = await judged(context, table, row_key, change_of(DELETE, table, request, clauses, len(body)))
+        return await judged_response(context, table, row_key, request, outcome)
     want_old = request.ReturnValues != "NONE" or request.ReturnConsumedCapacity != "NONE"
     old = await context.backend.write(table, row_key, None, want_old)
-    return write_response(table.name, request.ReturnValues, request.ReturnConsumedCapacity, old, 0)
+    return await write_response(context, table, row_key, request, old)

@@ -21,17 +21,17 @@ from keystead_core.expressions import (
     read_update,
     schema_of_table,
 )
+from keystead_core.indexes.key_values import index_keys_of
 from keystead_core.row_changes import (
     CONDITION_FAILED,
     REFUSED,
+    UPDATE,
     Outcome,
     RowChange,
     Texts,
     decode_outcome,
     encode_change,
 )
-from keystead_node.api.actions.write_response import response
-from keystead_node.api.capacity import write_units
 from keystead_node.api.context import Context
 from keystead_node.api.errors import ConditionalCheckFailed, ValidationException
 from keystead_node.api.requests import DeleteItemRequest, ExpectedValue, PutItemRequest, UpdateItemRequest, ValueUpdate
@@ -99,8 +99,15 @@ def check_keys(table: TableDefinition, clauses: Clauses) -> None:
         check_scalar_keys(paths_of(clauses.condition), schema)
 
 
-def change_of(kind: int, request: Request, clauses: Clauses, body_bytes: int, value: bytes | None = None) -> RowChange:
-    """`value`: the row that is put."""
+def change_of(
+    kind: int,
+    table: TableDefinition,
+    request: Request,
+    clauses: Clauses,
+    body_bytes: int,
+    value: bytes | None = None,
+) -> RowChange:
+    """`value`: the row that is put, whose attributes have been checked."""
     key, text = None, None
     if isinstance(request, UpdateItemRequest):
         key, text = request.Key, request.UpdateExpression
@@ -118,6 +125,8 @@ def change_of(kind: int, request: Request, clauses: Clauses, body_bytes: int, va
         request.ReturnValuesOnConditionCheckFailure == "ALL_OLD",
         request.ReturnConsumedCapacity != "NONE",
         texts,
+        index_keys_of(table) if kind == UPDATE else (),
+        bool(table.indexes) and request.ReturnConsumedCapacity != "NONE",
     )
 
 
@@ -129,8 +138,3 @@ async def judged(context: Context, table: TableDefinition, row_key: bytes, chang
     if outcome.status == REFUSED:
         raise ValidationException(outcome.message)
     return outcome
-
-
-def judged_response(table_name: str, return_capacity: str, outcome: Outcome) -> bytes:
-    units = write_units(max(outcome.old_size, outcome.new_size))
-    return response(table_name, outcome.attributes, return_capacity, units)

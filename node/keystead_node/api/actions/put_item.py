@@ -3,6 +3,7 @@
 import msgspec
 
 from keystead_core.expressions import check_parameters
+from keystead_core.indexes.key_values import check_index_keys, index_keys_of
 from keystead_core.item_keys import row_key_of_item
 from keystead_core.items import encode_row
 from keystead_core.row_changes import PUT
@@ -12,10 +13,9 @@ from keystead_node.api.actions.judged_write import (
     check_keys,
     is_plain,
     judged,
-    judged_response,
     read_clauses,
 )
-from keystead_node.api.actions.write_response import check_return_values, write_response
+from keystead_node.api.actions.write_response import check_return_values, judged_response, write_response
 from keystead_node.api.context import Context, is_served
 from keystead_node.api.requests import PutItemRequest, RequestReader
 
@@ -40,12 +40,16 @@ async def put_item(context: Context, body: bytes) -> bytes:
     if table is None or not is_served(table):
         table = await context.active_table(request.TableName, READER, body)
     row_key = row_key_of_item(table, request.Item)
+    if table.indexes:
+        check_index_keys(index_keys_of(table), request.Item)
     if clauses.condition is not None:
         check_keys(table, clauses)
-        outcome = await judged(context, table, row_key, change_of(PUT, request, clauses, len(body), value))
-        return judged_response(table.name, request.ReturnConsumedCapacity, outcome)
+        outcome = await judged(context, table, row_key, change_of(PUT, table, request, clauses, len(body), value))
+        return await judged_response(context, table, row_key, request, outcome)
     if request.ReturnValues == "NONE" and request.ReturnConsumedCapacity == "NONE":
         await context.backend.write(table, row_key, value, False)
-        return b"{}"
+        if request.ReturnItemCollectionMetrics == "NONE":
+            return b"{}"
+        return await write_response(context, table, row_key, request, None)
     old = await context.backend.write(table, row_key, value, True)
-    return write_response(table.name, request.ReturnValues, request.ReturnConsumedCapacity, old, size)
+    return await write_response(context, table, row_key, request, old, value, size)

@@ -1,34 +1,32 @@
-"""Scan: a table, or one of equal segments of its hash space, page by page."""
+"""Scan: a table or index, or one of equal segments of its hash space, page by page."""
 
 from typing import Final, NamedTuple
 
 import msgspec
 
-from keystead_core.cluster_map import TableDefinition
 from keystead_core.expressions import (
     Placeholders,
     attributes_to_get,
     check_parameters,
     check_scalar_keys,
     paths_of,
-    schema_of_table,
 )
-from keystead_core.item_keys import range_behind, row_key_of_key
+from keystead_core.item_keys import range_behind
 from keystead_core.items import Item, ItemError, ItemShapeError
 from keystead_core.keyspace import KeyRange, hash_range
 from keystead_node.api.context import Context
 from keystead_node.api.pages import page_response, read_page
 from keystead_node.api.requests import RequestReader, ScanRequest
 from keystead_node.api.selections import (
-    BAD_START,
     Selection,
     check_projection,
     check_start_values,
     is_unselective,
     legacy_filter,
-    refuse_index,
+    selection_from,
     selection_of,
 )
+from keystead_node.api.targets import BAD_START, Target, target_of
 
 _SEGMENTS_MAX: Final = 1_000_000
 
@@ -84,30 +82,30 @@ async def scan(context: Context, body: bytes) -> bytes:
     """One page. Raises ApiError, ItemError and ExpressionError."""
     request, prepared = READER.read(body)
     table = await context.active_table(request.TableName, READER, body)
-    refuse_index(request, READER, body)
-    key_range = _rows_to_read(table, request, prepared)
-    page = await read_page(context.backend, table, key_range, request, prepared.selection)
-    return page_response(table.name, page, request)
+    target = await target_of(context, table, request, READER, body)
+    key_range = _rows_to_read(target, request, prepared)
+    selection = selection_from(target, request, prepared.selection)
+    page = await read_page(context.backend, target, key_range, request, selection)
+    return page_response(target, page, request)
 
 
-def _rows_to_read(table: TableDefinition, request: ScanRequest, prepared: _Prepared) -> KeyRange:
-    """Checks the request against the table's keys. Raises ItemError and ExpressionError."""
+def _rows_to_read(target: Target, request: ScanRequest, prepared: _Prepared) -> KeyRange:
+    """Checks the request against the keys of the table and its indexes. Raises ItemError and ExpressionError."""
     key_range, selection = prepared
     if request.ExclusiveStartKey is not None:
-        key_range = _range_left(table, request, request.ExclusiveStartKey, key_range)
-    schema = schema_of_table(table)
-    check_projection(selection.projection, schema)
+        key_range = _range_left(target, request, request.ExclusiveStartKey, key_range)
+    check_projection(selection.projection, target.table_schema)
     if selection.condition is not None:
-        check_scalar_keys(paths_of(selection.condition), schema)
+        check_scalar_keys(paths_of(selection.condition), target.table_schema)
     return key_range
 
 
-def _range_left(table: TableDefinition, request: ScanRequest, start: Item, key_range: KeyRange) -> KeyRange:
+def _range_left(target: Target, request: ScanRequest, start: Item, key_range: KeyRange) -> KeyRange:
     """What is left of the segment behind the start key. Raises ItemError if that is not in it."""
     try:
-        row_key = row_key_of_key(table, start)
+        row_key = target.start(start)
     except ItemError as error:
-        raise ItemError(f"{BAD_START}: {error}") from None
+        raise ItemError(str(error) if target.index is not None else f"{BAD_START}: {error}") from None
     left = range_behind(row_key, key_range)
     if left is None:
         raise ItemError(

@@ -11,9 +11,9 @@ from keystead_node.api.actions.judged_write import (
     change_of,
     check_keys,
     judged,
-    judged_response,
     read_clauses,
 )
+from keystead_node.api.actions.write_response import judged_response
 from keystead_node.api.context import Context
 from keystead_node.api.requests import RequestReader, UpdateItemRequest
 
@@ -33,5 +33,5 @@ async def update_item(context: Context, body: bytes) -> bytes:
     table = await context.active_table(request.TableName, READER, body)
     row_key = row_key_of_key(table, request.Key)
     check_keys(table, clauses)
-    outcome = await judged(context, table, row_key, change_of(UPDATE, request, clauses, len(body)))
-    return judged_response(table.name, request.ReturnConsumedCapacity, outcome)
+    outcome = await judged(context, table, row_key, change_of(UPDATE, table, request, clauses, len(body)))
+    return await judged_response(context, table, row_key, request, outcome)
