@@ -125,6 +125,7 @@ def test_indexes_have_what_the_rows_make_however_masters_die(cluster: Cluster, t
         time.sleep(SECONDS_BETWEEN)
         for name in cluster.names():
             cluster.kill_and_wait_for_restart(name)
+            cluster.wait_until("the table is level", lambda: cluster.all_level(TABLE), 60)
             time.sleep(SECONDS_BETWEEN)
             if name == cluster.names()[1]:
                 update = {
