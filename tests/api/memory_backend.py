@@ -33,6 +33,7 @@ class MemoryBackend:
     async def create_table(self, definition: TableDefinition) -> TableDefinition:
         if definition.name in self.tables:
             raise table_already_exists(definition.name)
+        msgspec.msgpack.encode(definition)  # what the catalog logs
         created = msgspec.structs.replace(definition, table_id="id-1", created_at=1_700_000_000.25, status="ACTIVE")
         self.tables[created.name] = created
         self.rows[created.name] = {}
@@ -41,6 +42,7 @@ class MemoryBackend:
     async def change_table(self, name: str, change: TableChange) -> TableDefinition:
         if name not in self.tables:
             raise named_table_not_found(name)
+        msgspec.msgpack.encode(change)  # what the catalog logs
         try:
             self.tables[name] = changed(self.tables[name], change, 1_700_000_100.5)
         except Refused as refusal:
@@ -92,6 +94,7 @@ class MemoryBackend:
         backwards: bool = False,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         self._fail()
+        msgspec.msgpack.encode((low, high, max_rows, max_bytes))  # what goes to another node
         self.consistent_reads.append(consistent)
         rows = self.rows[table.name]
         keys = sorted(rows)
