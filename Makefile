@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= keystead/keystead:$(VERSION)
 BASE ?= python:3.11-slim
 
-.PHONY: help ci setup up down test test-apiserver lint sim sim-coverage sim-nightly explore soak bench bench-operator image e2e clean
+.PHONY: help ci setup up down test test-apiserver lint sim sim-coverage sim-nightly explore soak fuzz bench bench-operator image e2e clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
@@ -61,6 +61,9 @@ explore: setup ## every order of events of a small cluster
 
 soak: setup ## faults against real processes for MINUTES=30
 	@$(BIN)/python -m tests.faults.soak $(MINUTES)
+
+fuzz: setup ## anything at all sent to each operation of the API, for MINUTES=30
+	@$(BIN)/python -m tests.api.fuzz --minutes $(MINUTES) $(FUZZ)
 
 bench: setup ## measure against etcd, dynalite and DynamoDB Local; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.run $(BENCH)

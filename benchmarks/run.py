@@ -8,15 +8,19 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gaps, many_partitions, throughput
+from benchmarks import gaps, many_partitions, requests, signatures, throughput
 from benchmarks.programs import MissingProgram
 from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
 Case = Callable[[bool], list[Row]]
 
 
+def _in_rounds(measure: Callable[[int, float], list[Row]]) -> Case:
+    return lambda quick: measure(2 if quick else 3, 3 if quick else 6)
+
+
 def _throughput(name: str) -> Case:
-    return lambda quick: throughput.compare(name, rounds=2 if quick else 3, seconds=3 if quick else 6)
+    return _in_rounds(lambda rounds, seconds: throughput.compare(name, rounds, seconds))
 
 
 CASES: dict[str, Case] = {
@@ -24,6 +28,11 @@ CASES: dict[str, Case] = {
     "etcd-spread": _throughput("etcd-spread"),
     "dynalite": _throughput("dynalite"),
     "dynamodb-local": _throughput("dynamodb-local"),
+    "dynalite-items": _throughput("dynalite-items"),
+    "dynamodb-local-items": _throughput("dynamodb-local-items"),
+    "batches": _in_rounds(requests.batches),
+    "refusals": _in_rounds(requests.refusals),
+    "signatures": _in_rounds(signatures.compare),
     "failover": lambda quick: gaps.failover(3 if quick else 20),
     "handover": lambda quick: gaps.handover(3 if quick else 20),
     "idle": lambda quick: many_partitions.idle(100 if quick else 1000),

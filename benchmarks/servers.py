@@ -21,6 +21,7 @@ from benchmarks import programs
 from tests.faults.cluster import Cluster
 
 TABLE = "bench"
+LINES = "bench-lines"
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=benchmark/20260101/us-east-1/dynamodb/aws4_request, "
     "SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=" + "0123456789abcdef" * 4
@@ -33,6 +34,10 @@ class Server(Protocol):
     name: str
     protocol: str
     addresses: list[str]
+
+    def addresses_of(self, table: str) -> list[str]:
+        """Where clients of a table go to."""
+        ...
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -86,6 +91,10 @@ class _Processes:
         self.name = name
         self.directory = Path(tempfile.mkdtemp(prefix=f"bench-{name.split()[0].lower()}-", dir=_scratch()))
         self._running: list[subprocess.Popen[bytes]] = []
+        self.addresses: list[str] = []
+
+    def addresses_of(self, table: str) -> list[str]:
+        return self.addresses
 
     def spawn(self, command: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
         with (self.directory / "log").open("ab") as log:
@@ -122,19 +131,17 @@ def _scratch() -> str:
     return str(directory)
 
 
-def create_table(address: str) -> None:
-    """The table that the load goes to: hash key `pk`. Returns when it is active."""
-    dynamodb(
-        address,
-        "CreateTable",
-        {
-            "TableName": TABLE,
-            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-            "BillingMode": "PAY_PER_REQUEST",
-        },
-    )
-    described = {"TableName": TABLE}
+def create_table(address: str, name: str = TABLE) -> None:
+    """A table that the load goes to: hash key `pk`; LINES has a range key `sk` too. Returns when it is active."""
+    keys = [("pk", "S", "HASH"), *([("sk", "N", "RANGE")] if name == LINES else [])]
+    schema = {
+        "TableName": name,
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind} for key, kind, _ in keys],
+        "KeySchema": [{"AttributeName": key, "KeyType": role} for key, _, role in keys],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    dynamodb(address, "CreateTable", schema)
+    described = {"TableName": name}
     wait_until(
         "table active",
         lambda: dynamodb(address, "DescribeTable", described)["Table"]["TableStatus"] == "ACTIVE",
@@ -149,7 +156,6 @@ class Etcd(_Processes):
     def __init__(self, spread: bool = False) -> None:
         super().__init__("etcd 3 nodes" + (" (spread)" if spread else ""))
         self.spread = spread
-        self.addresses: list[str] = []
         self.members: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -188,7 +194,6 @@ class Dynalite(_Processes):
 
     def __init__(self) -> None:
         super().__init__("dynalite (LevelDB)")
-        self.addresses: list[str] = []
 
     def start(self) -> None:
         (port,) = free_ports(1)
@@ -206,7 +211,6 @@ class DynamoDBLocal(_Processes):
 
     def __init__(self) -> None:
         super().__init__("DynamoDB Local (disk)")
-        self.addresses: list[str] = []
 
     def start(self) -> None:
         (port,) = free_ports(1)
@@ -220,26 +224,35 @@ class DynamoDBLocal(_Processes):
 class Keystead:
     """Three nodes as `keystead up` starts them, in three zones, fdatasync on.
 
-    `spread`: clients use all nodes, else the one that masters the table's first partition when `start` returns.
+    `spread`: clients use all nodes, else the one that masters the table's first partition when they first ask for it.
+    `node_command`: None starts the nodes as users do.
     """
 
     protocol = "dynamodb"
 
-    def __init__(self, partitions: int = 1, spread: bool = True, **settings: Any) -> None:
+    def __init__(
+        self, partitions: int = 1, spread: bool = True, node_command: str | None = None, **settings: Any
+    ) -> None:
         self.name = "Keystead 3 nodes" + (" (spread)" if spread else "")
         self.spread = spread
         self.directory = Path(tempfile.mkdtemp(prefix="bench-keystead-", dir=_scratch()))
-        self.cluster = Cluster(self.directory, settings={"hot_log_mb": 256, **settings}, node_command=None)
+        self.cluster = Cluster(self.directory, settings={"hot_log_mb": 256, **settings}, node_command=node_command)
         self.partitions = partitions
         self.addresses: list[str] = []
+        self._addresses: dict[str, list[str]] = {}
 
     def start(self) -> None:
         self.cluster.up()
         self.cluster.create_table(TABLE, partitions=self.partitions)
-        level = lambda: self.cluster.all_level(TABLE)  # noqa: E731
-        self.cluster.wait_until("all replicas are level", level, 300)
-        endpoints = self.cluster.endpoints() if self.spread else [self.cluster.endpoint(self.cluster.masters(TABLE)[0])]
-        self.addresses = [endpoint.removeprefix("http://") for endpoint in endpoints]
+        self.addresses = self.addresses_of(TABLE)
+
+    def addresses_of(self, table: str) -> list[str]:
+        if table not in self._addresses:
+            self.cluster.wait_until("all replicas are level", lambda: self.cluster.all_level(table), 300)
+            all_nodes = self.cluster.endpoints()
+            endpoints = all_nodes if self.spread else [self.cluster.endpoint(self.cluster.masters(table)[0])]
+            self._addresses[table] = [endpoint.removeprefix("http://") for endpoint in endpoints]
+        return self._addresses[table]
 
     def processes(self) -> list[psutil.Process]:
         """The node processes, in the order of the nodes' names."""

@@ -44,6 +44,7 @@ class MemoryBackend:
         if definition.name in self.tables:
             raise table_already_exists(definition.name)
         check_indexes(definition.name, indexes, definition.range_key is not None)
+        msgspec.msgpack.encode((definition, indexes))  # what the catalog logs
         created = msgspec.structs.replace(definition, table_id="id-1", created_at=1_700_000_000.25, status="ACTIVE")
         created = self.indexes.create(created, indexes)
         self.tables[created.name] = created
@@ -56,6 +57,7 @@ class MemoryBackend:
     ) -> TableDefinition:
         if name not in self.tables:
             raise named_table_not_found(name)
+        msgspec.msgpack.encode(change)  # what the catalog logs
         try:
             after = changed(self.tables[name], change, 1_700_000_100.5)
             for units in change.index_units:
@@ -120,6 +122,7 @@ class MemoryBackend:
         index: int = 0,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         self._fail()
+        msgspec.msgpack.encode((low, high, max_rows, max_bytes))  # what goes to another node
         self.consistent_reads.append(consistent)
         rows = self.indexes.local[table.name, index] if index else self.rows[table.name]
         keys = sorted(rows)

@@ -107,6 +107,25 @@ def test_what_is_no_json_or_of_the_wrong_type_is_a_serialization_error(
 
 
 @pytest.mark.parametrize(
+    ("operation", "members", "message"),
+    [
+        ("Scan", {"Limit": 2**31}, "NUMBER_VALUE cannot be converted to Integer"),
+        ("Scan", {"Limit": 10**30}, "NUMBER_VALUE cannot be converted to Integer"),
+        ("Query", {"Limit": -(2**31) - 1}, "NUMBER_VALUE cannot be converted to Integer"),
+        ("Scan", {"Segment": 1, "TotalSegments": 2**31}, "NUMBER_VALUE cannot be converted to Integer"),
+        ("UpdateTable", {"WarmThroughput": {"ReadUnitsPerSecond": 2**63}}, "NUMBER_VALUE cannot be converted to Long"),
+        ("UpdateTable", {"WarmThroughput": {"WriteUnitsPerSecond": 1e300}}, "NUMBER_VALUE cannot be converted to Long"),
+        ("ListTables", {"Limit": 1e300}, "NUMBER_VALUE cannot be converted to Integer"),
+    ],
+)
+def test_a_number_that_is_too_large_for_its_type_is_a_serialization_error(
+    front: Front, orders: Any, operation: str, members: dict[str, Any], message: str
+) -> None:
+    body = json.dumps({"TableName": "orders"} | members)
+    assert_refused(send(front, body, operation), SERIALIZATION, message)
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         (

@@ -21,6 +21,7 @@ _JAVA_TYPES: Final = {
     "long": "Long",
     "double": "Double",
 }
+_BITS: Final = {"Integer": 31, "Long": 63}
 _TRUE: Final = ("TRUE", "1", "YES")
 _FALSE: Final = ("FALSE", "0", "NO")
 _MISPLACED_MAP: Final = "Start of structure or map found where not expected"
@@ -157,7 +158,12 @@ def _read_number(java_type: str, value: float | str | bool | list[Any] | dict[st
     _refuse_collection(f"java.lang.{java_type}", value)
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise SerializationException(f"{_literal(value)} cannot be converted to {java_type}")
-    return value if java_type == "Double" else math.floor(value)
+    if java_type == "Double":
+        return value
+    whole, bits = math.floor(value), _BITS[java_type]
+    if not -(1 << bits) <= whole < 1 << bits:
+        raise SerializationException(f"NUMBER_VALUE cannot be converted to {java_type}")
+    return whole
 
 
 def _read_boolean(value: Any) -> bool:
