@@ -35,8 +35,8 @@ TIMES = frozenset({
 SEQUENCES = frozenset({"_sequence", "base_sequence", "counts_from", "state_sequence", "synced"})
 LEFT_OUT = frozenset({
     "_effects", "_entries", "_heard_at", "_peers", "_prng", "_rules", "_touched", "_waiting", "_wakes", "bytes",
-    "heard_at", "id", "last_clock", "lease_cache", "leases", "memberships", "node", "now", "sealed_membership", "sender",
-    "serving_since", "settings", "why",
+    "heard_at", "id", "last_clock", "lease_cache", "leases", "memberships", "node", "now", "sealed_membership",
+    "sender", "serving_since", "settings", "why",
 })  # fmt: skip
 MUTABLE = (Replica, ReplicaLog, Progress, Mastership, Candidacy, Peers)
 
