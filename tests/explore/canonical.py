@@ -23,6 +23,7 @@ from keystead_core.replication.effects import Send
 from keystead_core.replication.messages import encode_message
 from keystead_core.replication.node import Node
 from keystead_core.replication.pair_leases import PairLeases
+from keystead_core.replication.peers import Peers
 from keystead_core.replication.replica import NEVER, Candidacy, Mastership, Progress, Replica
 from keystead_core.replication.replica_log import ReplicaLog
 from tests.explore.disk import Disk
@@ -33,11 +34,11 @@ TIMES = frozenset({
 })  # fmt: skip
 SEQUENCES = frozenset({"_sequence", "base_sequence", "counts_from", "state_sequence", "synced"})
 LEFT_OUT = frozenset({
-    "_effects", "_entries", "_peers", "_prng", "_rules", "_touched", "_waiting", "_wakes", "bytes", "heard_at", "id",
-    "last_clock", "lease_cache", "leases", "memberships", "node", "now", "sealed_membership", "sender", "serving_since",
-    "settings", "why",
+    "_effects", "_entries", "_heard_at", "_peers", "_prng", "_rules", "_touched", "_waiting", "_wakes", "bytes",
+    "heard_at", "id", "last_clock", "lease_cache", "leases", "memberships", "node", "now", "sealed_membership",
+    "sender", "serving_since", "settings", "why",
 })  # fmt: skip
-MUTABLE = (Replica, ReplicaLog, Progress, Mastership, Candidacy)
+MUTABLE = (Replica, ReplicaLog, Progress, Mastership, Candidacy, Peers)
 
 
 # -- copies -------------------------------------------------------------------------------------------------------

@@ -8,12 +8,13 @@ from random import Random
 
 import msgspec
 
-from keystead_core.ids import Lsn, Micros, NodeId, PartitionId, ReplicaId
+from keystead_core.ids import NO_REPLICA, Lsn, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Membership, founding_membership
+from keystead_core.replication.membership_steps import next_steps
 from tests.histories.operations import Operation
 from tests.histories.register import check_registers
-from tests.sim.catalog import Catalog
+from tests.sim.catalog import Catalog, Group
 from tests.sim.checker import Checker
 from tests.sim.clients import Client
 from tests.sim.disk import SimDisk
@@ -339,7 +340,19 @@ class Cluster:
             memberships += [membership for _, membership in replica.log.memberships]
             if not replica.unfit:
                 able.append(replica.id)
+        memberships = [step for membership in memberships for step in self._steps_unaware(group, membership)]
         return all(is_durable(m, able) and is_failover_quorum(m, able) for m in memberships)
+
+    @staticmethod
+    def _steps_unaware(group: Group, membership: Membership) -> list[Membership]:
+        """What a master may make of it that has not noticed yet who is gone: of a group of one, one of two."""
+        found = [membership]
+        for current in found:
+            members = [m.replica for m in current.members]
+            for step in next_steps(current, group.target, current.epoch, members, members, NO_REPLICA):
+                if not current.refusal_of(step) and step.members not in [m.members for m in found]:
+                    found.append(step)
+        return found
 
     def demand_progress(self) -> None:
         """Within a bounded time each group serves, has reached its target, and all its logs are equal."""

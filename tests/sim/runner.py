@@ -19,6 +19,7 @@ from tests.sim.cluster import Result, simulate
 from tests.sim.scenario import FAULTS, VOLUME_FAULTS, draw
 
 STUCK_SECONDS = 60
+"""Of the processor's time: beside other work a long run may take minutes."""
 
 
 class Totals(msgspec.Struct):
@@ -72,13 +73,13 @@ def run_seed(seed: int) -> Result:
         raise Stuck(" < ".join(where))
 
     gc.set_threshold(200_000, 20, 20)  # A run makes little garbage in cycles, and looking for it costs a tenth.
-    previous = signal.signal(signal.SIGALRM, on_alarm)
-    signal.alarm(STUCK_SECONDS)
+    previous = signal.signal(signal.SIGPROF, on_alarm)
+    signal.setitimer(signal.ITIMER_PROF, STUCK_SECONDS)
     try:
         return simulate(draw(seed))
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
 
 
 def results(seeds: range, processes: int) -> Iterator[Result]:

@@ -195,7 +195,7 @@ def keep_lsn(r: Replica) -> Lsn:
         if progress is None or not progress.copy_lsn:
             continue
         in_step = not progress.copying and progress.match_lsn >= max(r.log.base.lsn, progress.copy_lsn)
-        if in_step or member.node in r.node.down_peers:
+        if in_step or r.node.peers.is_lost(member.node):
             progress.copy_lsn = 0
         else:
             needed.append(max(progress.copy_lsn, progress.match_lsn))

@@ -43,7 +43,7 @@ def _waits_only_for_members_behind(r: Replica, ship: Mastership) -> bool:
 def _is_brought_level(r: Replica, ship: Mastership, member: Member) -> bool:
     """It is being sent a copy, or takes in one part of the log after another."""
     progress = ship.progress.get(member.replica)
-    if progress is None or member.node in r.node.down_peers:
+    if progress is None or r.node.peers.is_lost(member.node):
         return False
     heard = progress.heard_at >= r.node.now - r.node.settings.lease
     return progress.copying or (heard and progress.eligible and not progress.level and progress.match_lsn > 0)

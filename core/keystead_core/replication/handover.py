@@ -80,7 +80,7 @@ def most_level(r: Replica, among: Collection[NodeId] | None = None) -> ReplicaId
         progress = ship.progress.get(member.replica)
         if member.log_only or progress is None or not progress.level or not progress.eligible:
             continue
-        if member.node in r.node.down_peers or (among is not None and member.node not in among):
+        if r.node.peers.is_lost(member.node) or (among is not None and member.node not in among):
             continue
         if progress.match_lsn > best_lsn:
             best, best_lsn = member.replica, progress.match_lsn

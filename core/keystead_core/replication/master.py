@@ -376,7 +376,7 @@ def _resend(r: Replica, replica: ReplicaId, progress: Progress) -> None:
         return
     member = next(p for p in r.peers() if p.replica == replica)
     progress.paused = True
-    if member.node in r.node.down_peers:
+    if r.node.peers.is_lost(member.node):
         return  # Nothing is sent until the node is heard of again: then it is nudged.
     progress.next_lsn = max(progress.match_lsn + 1, 1) if progress.match_lsn else r.log.last_lsn + 1
     _probe(r, replica, progress)

@@ -39,6 +39,7 @@ from keystead_core.replication.effects import (
 )
 from keystead_core.replication.membership import encode_membership
 from keystead_core.replication.pair_leases import PairLeases
+from keystead_core.replication.peers import Peers
 from keystead_core.replication.replica import CANDIDATE, FOLLOWER, MASTER, NEVER, Replica
 from keystead_core.replication.restart import blank, restore
 from keystead_core.replication.settings import Settings
@@ -70,7 +71,7 @@ class Node:
         self.tombstones: dict[PartitionId, ReplicaId] = {}
         self.dropping: dict[PartitionId, ev.HostReplica | None] = {}
         self.boots: dict[NodeId, Boot] = {}
-        self.down_peers: dict[NodeId, None] = {}
+        self.peers = Peers(settings.lease)
         self.maintaining = False
         self.leases = PairLeases(self)
         self.sender: NodeId = NodeId("")
@@ -180,9 +181,7 @@ class Node:
             return
         if not self._boot_is_current(event.sender, event.boot):
             return
-        if event.sender in self.down_peers:
-            del self.down_peers[event.sender]
-            self._on_peer_back(event.sender)
+        self._on_heard(event.sender)
         self.sender = event.sender
         match event.message:
             case msg.Heartbeat():
@@ -211,8 +210,18 @@ class Node:
     # -- peers come and go ----------------------------------------------------------------------------------------
 
     def _on_peer_lost(self, node: NodeId) -> None:
-        self.down_peers[node] = None
+        self.peers.on_lost(node)
         self.leases.on_silence(node)
+
+    def _on_heard(self, node: NodeId) -> None:
+        was_lost, was_live = self.peers.is_lost(node), self.peers.is_live(node, self.now)
+        self.peers.on_heard(node, self.now)
+        if was_lost:
+            self._on_peer_back(node)
+        elif not was_live:
+            for r in self.replicas.values():
+                if r.mastership is not None and r.member_at(node) is not None:
+                    reconfiguration.proceed(r)  # A change may have waited for it.
 
     def _on_peer_back(self, node: NodeId) -> None:
         for r in self.replicas.values():

@@ -163,13 +163,13 @@ def _known_to_nobody_who_could_stand(r: Replica, membership: Membership, new: Me
 
 
 def live_members(r: Replica) -> list[ReplicaId]:
-    """Ourselves and the members whose nodes are connected and whose acks count."""
+    """Ourselves and the members whose nodes are heard of and whose acks count."""
     ship = r.mastership
     assert ship is not None
     live = [r.id]
     for member in r.peers():
         progress = ship.progress.get(member.replica)
-        if progress and progress.level and progress.eligible and member.node not in r.node.down_peers:
+        if progress and progress.level and progress.eligible and r.node.peers.is_live(member.node, r.node.now):
             live.append(member.replica)
     return live
 

@@ -26,6 +26,7 @@ from keystead_core.replication import (
 )
 from keystead_core.replication.lease import GrantsFrom
 from keystead_core.replication.membership import Membership
+from keystead_core.replication.peers import Peers
 from tests.sim.cluster import Cluster
 from tests.sim.planted.registry import plant
 from tests.sim.volume import Volume
@@ -315,6 +316,17 @@ plant(
     "two-changes-at-once",
     "no change while another is uncommitted, or before the epoch has committed (schedule 9)",
     (reconfiguration, "refusal_to_change", _no_refusal),
+)
+
+
+def _not_lost(self: Peers, peer: NodeId, now: int) -> bool:
+    return not self.is_lost(peer)
+
+
+plant(
+    "silent-member-counted-on",
+    "a change counts on members that were heard of within a lease",
+    (Peers, "is_live", _not_lost),
 )
 
 
