@@ -105,6 +105,7 @@ class Pods:
             "admin_port": ADMIN,
             "catalog_lock_file": str(directory / "catalog.lock"),
             "settings": {"hot_log_mb": 16},
+            "insecure_no_auth": "credentials_dir" not in config,
             **config,
         }
         self.pods: dict[str, Pod] = {}
