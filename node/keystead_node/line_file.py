@@ -39,7 +39,7 @@ class LineFile:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._told_dropped = 0
-        self._is_torn = False
+        self._may_be_torn = False
         self._failed = ""
         self._due = threading.Event()
         self._closing = threading.Event()
@@ -92,22 +92,21 @@ class LineFile:
             lines.append(self._missing(dropped - self._told_dropped))
         try:
             self._reopen_if_rotated()
-            self._write((b"\n" if self._is_torn else b"") + b"".join(lines))
+            self._write((b"\n" if self._may_be_torn else b"") + b"".join(lines))
         except OSError as error:
             self._on_failure(error, len(lines) - (dropped > self._told_dropped))
             return
-        self._told_dropped, self._failed = dropped, ""
+        self._told_dropped, self._failed, self._may_be_torn = dropped, "", False
         self.lines += len(lines)
 
     def _write(self, content: bytes) -> None:
         rest = memoryview(content)
         while rest:
-            written = os.write(self._file, rest)
-            rest = rest[written:]
-            self._is_torn = len(rest) > 0 and content[len(content) - len(rest) - 1] != b"\n"[0]
+            rest = rest[os.write(self._file, rest) :]
 
     def _on_failure(self, error: OSError, lines: int) -> None:
         """All lines of the attempt count as dropped, though some may be there: better told twice than not at all."""
+        self._may_be_torn = True
         with self._lock:
             self.dropped += lines
         if self._failed != str(error):
@@ -131,4 +130,4 @@ class LineFile:
             opened = self._open()
             os.close(self._file)
             self._file = opened
-            self._is_torn = False
+            self._may_be_torn = False
