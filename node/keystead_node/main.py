@@ -1,6 +1,6 @@
 """The node process: opens its volume, recovers, joins its cluster and serves until it is told to stop.
 
-    keystead-node --config FILE                        serve
+    keystead-node --config FILE [--insecure-no-auth]   serve
     keystead-node prestop [--config FILE] [--seconds]  have the node of this FILE hand over before it is stopped
     keystead-node ask METHOD PATH [--config FILE]      one request to the admin port of the node of this FILE
 
@@ -28,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = read_config(options.config, os.environ)
         config.replication()
+        if options.command in (None, "serve"):
+            config.insecure_no_auth |= options.insecure_no_auth
+            config.check_access()
+            config.audit()
     except (ConfigError, OSError) as error:
         print(f"keystead-node: {error}", file=sys.stderr)
         return EXIT_BAD_CONFIG
@@ -54,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, default=argparse.SUPPRESS, help="the node's configuration file (JSON)", metavar="FILE"
     )
     parser.add_argument("--config", type=Path, default=CONFIG_IN_PODS, help="the node's configuration file (JSON)")
+    parser.add_argument(
+        "--insecure-no-auth", action="store_true", help="serve whoever reaches the API's port, without authentication"
+    )
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.add_parser("serve", parents=[config], help="serve until told to stop (the default)")
     prestop = commands.add_parser("prestop", parents=[config], help="hand over before the node is stopped")

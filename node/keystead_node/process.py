@@ -19,7 +19,9 @@ from keystead_node import recovered
 from keystead_node.admin import Admin
 from keystead_node.api.access_keys import AccessKeys
 from keystead_node.api.app import make_handler
+from keystead_node.api.audit import Audit, AuditFigures, missing_line
 from keystead_node.api.auth import SignatureV4
+from keystead_node.api.gate import Gate
 from keystead_node.api.http_server import HttpServer
 from keystead_node.catalog_client import CatalogClient
 from keystead_node.catalog_host import CatalogHost
@@ -33,6 +35,7 @@ from keystead_node.find_peers import PeerFinder
 from keystead_node.index_feeder import IndexFeeder
 from keystead_node.index_keeper import IndexKeeper
 from keystead_node.lease_lock import LeaseLock
+from keystead_node.line_file import LineFile
 from keystead_node.log_writer import LogWriter
 from keystead_node.logs import add_cause
 from keystead_node.map_keeper import BOOT_NONCE_BITS, MapKeeper
@@ -78,6 +81,8 @@ class NodeProcess:
         config = self.config
         self.tls = Tls(config.tls) if config.tls is not None else None
         self.access_keys = AccessKeys(Path(config.credentials_dir)) if config.credentials_dir else None
+        audit_log = config.audit()[0]
+        self.audit_lines = LineFile(audit_log, missing_line) if audit_log else None
         volume = await asyncio.to_thread(recovered.open_volume, config)
         try:
             await self._build(volume)
@@ -90,6 +95,8 @@ class NodeProcess:
             await self._stop()
         finally:
             volume.close()
+            if self.audit_lines is not None:
+                self.audit_lines.close()
         if self._exit_code == EXIT_DISK_FAILED:
             raise DiskFailed(self._exit_reason)
         return self._exit_code
@@ -133,12 +140,24 @@ class NodeProcess:
         rate = config.number("expiry_rows_per_second", ROWS_PER_SECOND)
         self.expiry = Expiry(self.shell, self.keeper, period, rate, time.time)
         self.metrics.observe(self.shell, self.writer, self.router, self.copies, self.expiry, self.feeder)
-        keys = self.access_keys
-        check = SignatureV4(lambda: keys.secrets, time.time) if keys is not None else None
-        self.front = HttpServer(make_handler(self.router, check, self.metrics.requests.observe))
+        self.front = HttpServer(make_handler(self.router, self._gate(), self.metrics.requests.observe, self._audit()))
         self.admin = Admin(
             self.shell, self.keeper, self.client, self.metrics, self._status, self.stop, self.front, self.tls
         )
+
+    def _gate(self) -> Gate | None:
+        keys = self.access_keys
+        if keys is None:
+            log.warning("the API is open to whoever reaches it: insecure_no_auth is set")
+            return None
+        return Gate(SignatureV4(lambda: keys.secrets, time.time), lambda: keys.policies)
+
+    def _audit(self) -> Audit | None:
+        lines = self.audit_lines
+        if lines is None:
+            return None
+        self.metrics.registry.register(AuditFigures(lines))
+        return Audit(self.config.audit()[1], lines.put)
 
     def _catalog_lock(self) -> CatalogLock | None:
         config = self.config

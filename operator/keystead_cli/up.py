@@ -29,6 +29,7 @@ from keystead_operator.spec.storage_cluster import storage_cluster_definition
 
 READY_SECONDS_MAX: Final = 90.0
 STOP_SECONDS_MAX: Final = 30.0
+NO_AUTHENTICATION: Final = "no authentication (insecure_no_auth): whoever is on this machine may do everything"
 SHARED_FATE: Final = "all nodes share this machine and its disk: lost processes are survived, a lost machine is not"
 
 
@@ -114,7 +115,8 @@ def _foreground(data: DataDir, prepared: Prepared) -> None:
 def _opening(data: DataDir, prepared: Prepared) -> str:
     cluster = prepared.cluster
     doing = "making" if prepared.fresh else "recovering"
-    return f"{doing} cluster {cluster.cluster[:8]} of {len(cluster.places)} nodes in {data.root}\n{SHARED_FATE}"
+    what = f"{doing} cluster {cluster.cluster[:8]} of {len(cluster.places)} nodes in {data.root}"
+    return f"{what}\n{SHARED_FATE}\n{NO_AUTHENTICATION}"
 
 
 async def _supervise(

@@ -11,18 +11,24 @@ import pytest
 from botocore.config import Config
 
 from keystead_node.api.app import make_handler
+from keystead_node.api.audit import Audit
 from keystead_node.api.auth import Authenticator
+from keystead_node.api.gate import Gate
 from keystead_node.api.http_server import HttpServer
+from keystead_node.api.permissions import Policies
 from tests.api.memory_backend import MemoryBackend
 
 
 class Front:
     """A running front. `operations`: what the metrics hook was told, as (operation, error kind)."""
 
-    def __init__(self, auth: Authenticator | None = None) -> None:
+    def __init__(
+        self, auth: Authenticator | None = None, policies: Policies | None = None, audit: Audit | None = None
+    ) -> None:
         self.backend = MemoryBackend()
         self.operations: list[tuple[str, str]] = []
-        self._auth = auth
+        self._gate = Gate(auth, policies) if auth is not None else None
+        self._audit = audit
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -30,7 +36,8 @@ class Front:
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
     async def _start(self) -> int:
-        handler = make_handler(self.backend, self._auth, lambda name, kind, _: self.operations.append((name, kind)))
+        note = lambda name, kind, _: self.operations.append((name, kind))  # noqa: E731
+        handler = make_handler(self.backend, self._gate, note, self._audit)
         self._server = HttpServer(handler)
         self._listener = await self._loop.create_server(self._server, "127.0.0.1", 0)
         return int(self._listener.sockets[0].getsockname()[1])

@@ -7,12 +7,12 @@ from tests.apiserver.rest import Object
 
 
 def cluster(name: str = "keystead", **spec: Any) -> Object:
-    """A StorageCluster; what is not given has the default."""
+    """A StorageCluster that lets everybody in, unless credentials are given; what else is not given has the default."""
     return {
         "apiVersion": "keystead.io/v1alpha1",
         "kind": "StorageCluster",
         "metadata": {"name": name},
-        "spec": spec,
+        "spec": {"credentials": {"insecureNoAuth": True}, **spec},
     }
 
 

@@ -64,6 +64,9 @@ BAD: dict[str, Object] = {
     "zone with capitals": cluster(zones={"names": ["A"]}),
     "zone twice": cluster(zones={"names": ["a", "a"]}),
     "secret without name": cluster(credentials={"secretRef": {}}),
+    "no spec, so no credentials": {key: part for key, part in cluster().items() if key != "spec"},
+    "credentials of neither kind": cluster(credentials={}),
+    "credentials of both kinds": cluster(credentials={"secretRef": {"name": "keys"}, "insecureNoAuth": True}),
     "store of no kind": cluster(backup={"store": "ftp://there"}),
     "backup without store": cluster(backup={}),
     "resources as numbers": cluster(resources={"requests": {"cpu": 1}}),
@@ -191,6 +194,6 @@ def test_defaults_are_those_that_the_api_server_fills_in(api: Api, namespace: st
     assert stored["spec"] == with_defaults(manifest, schemas()[manifest["kind"]])["spec"]
 
 
-def test_cluster_without_a_spec_has_all_defaults(api: Api, namespace: str) -> None:
-    bare = {key: part for key, part in cluster().items() if key != "spec"}
+def test_cluster_that_says_nothing_else_has_all_defaults(api: Api, namespace: str) -> None:
+    bare = cluster()
     assert api.create(bare, namespace)["spec"] == with_defaults(bare, schemas()["StorageCluster"])["spec"]

@@ -96,6 +96,7 @@ def test_foreground_shows_changes_and_stops_cleanly_at_ctrl_c(keystead: Any) -> 
     assert process.wait(timeout=30) == 0
     assert rest.strip().endswith("stopped")
     assert any("node-0 is active (zone-a" in line for line in lines)
+    assert "no authentication (insecure_no_auth): whoever is on this machine may do everything" in lines
     assert not Path(f"/proc/{pid}").exists()
 
 

@@ -45,7 +45,8 @@ def test_examples_are_valid(name: str) -> None:
 
 
 def test_minimal_cluster_is_valid_and_gets_its_defaults() -> None:
-    minimal = {"apiVersion": "keystead.io/v1alpha1", "kind": "StorageCluster", "metadata": {"name": "a"}}
+    head = {"apiVersion": "keystead.io/v1alpha1", "kind": "StorageCluster", "metadata": {"name": "a"}}
+    minimal = {**head, "spec": {"credentials": {"insecureNoAuth": True}}}
     assert _errors(minimal) == []
     spec = with_defaults(minimal, schemas()["StorageCluster"])["spec"]
     assert spec["nodes"] == 3
@@ -167,6 +168,20 @@ def test_volumes_only_grow(size: str, valid: bool) -> None:
     old = _example("cluster")
     errors = _errors(_changed(old, "spec.storage.size", size), old)
     assert errors == ([] if valid else ['spec.storage.size: Invalid value: "string": a volume cannot shrink'])
+
+
+def test_a_cluster_says_who_may_use_its_api() -> None:
+    for nothing in ({"spec": {}}, {}):
+        (error,) = _errors({**_example("cluster"), "spec": {}} | nothing)
+        assert error.endswith(
+            "spec.credentials has to say who may use the API, by the secretRef of access keys or by insecureNoAuth"
+        )
+    either = 'spec.credentials: Invalid value: "object": credentials need either a secretRef or insecureNoAuth'
+    by_keys = {"secretRef": {"name": "keys"}}
+    for unclear in ({}, {"insecureNoAuth": False}, {**by_keys, "insecureNoAuth": True}):
+        assert _errors(_changed(_example("cluster"), "spec.credentials", unclear)) == [either]
+    for clear in (by_keys, {**by_keys, "insecureNoAuth": False}, {"insecureNoAuth": True}):
+        assert _errors(_changed(_example("cluster"), "spec.credentials", clear)) == []
 
 
 def test_more_replicas_than_nodes_are_refused() -> None:

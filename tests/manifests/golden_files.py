@@ -17,8 +17,13 @@ from keystead_operator.spec.validation import schemas, with_defaults
 GOLDEN = Path(__file__).parent / "golden"
 
 CASES: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "plain": {"tls": {"enabled": False}, "volumeRetention": "Delete"},
+    "defaults": {"credentials": {"insecureNoAuth": True}},
+    "plain": {
+        "tls": {"enabled": False},
+        "volumeRetention": "Delete",
+        "credentials": {"insecureNoAuth": True},
+        "auditLog": "writes",
+    },
     "full": {
         "image": "registry.example/keystead:1",
         "imagePullSecrets": [{"name": "registry"}],

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from keystead_operator.manifests.config import node_config
 from keystead_operator.manifests.frame import Manifest
 from keystead_operator.manifests.pod import pod, template_hash
 from tests.manifests.golden_files import CASES, frame_of
@@ -44,6 +45,7 @@ CHANGES: list[dict[str, Any]] = [
     {"image": "another"},
     {"resources": {"limits": {"memory": "4Gi"}}},
     {"credentials": {"secretRef": {"name": "others"}}},
+    {"auditLog": "denied"},
 ]
 
 
@@ -74,3 +76,13 @@ def test_template_hash_stays_when_the_cluster_object_is_made_again() -> None:
 def test_template_hash_stays_when_the_zones_of_the_machines_cannot_be_read_any_more() -> None:
     frame = frame_of({}, zoned=True)
     assert template_hash(frame) == template_hash(msgspec.structs.replace(frame, zoned=False))
+
+
+def test_nodes_let_in_only_whom_the_cluster_names() -> None:
+    def config_of(credentials: dict[str, Any]) -> dict[str, Any]:
+        found = node_config(frame_of({"credentials": credentials} if credentials else {}))
+        return {name: found[name] for name in ("credentials_dir", "insecure_no_auth") if name in found}
+
+    assert config_of({"secretRef": {"name": "keys"}}) == {"credentials_dir": "/etc/keystead/credentials"}
+    assert config_of({"insecureNoAuth": True}) == {"insecure_no_auth": True}
+    assert config_of({"insecureNoAuth": False}) == config_of({}) == {}  # such nodes refuse to start, and say why

@@ -37,7 +37,7 @@ class Pod:
         command = [*cluster.with_hosts(), sys.executable, "-m", "keystead_node.main"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--config", str(self.config_file())],
+                [*command, "--config", str(self.config_file()), *cluster.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -105,8 +105,10 @@ class Pods:
             "admin_port": ADMIN,
             "catalog_lock_file": str(directory / "catalog.lock"),
             "settings": {"hot_log_mb": 16},
+            "insecure_no_auth": "credentials_dir" not in config,
             **config,
         }
+        self.arguments: list[str] = []
         self.pods: dict[str, Pod] = {}
         self.hosts: Path | None = None
         self.admin_tls: AdminTls | None = None

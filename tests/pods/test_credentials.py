@@ -1,5 +1,7 @@
-"""With a directory of access keys, nodes serve those who sign with one of them; it may change at any time."""
+"""With a directory of access keys, nodes serve those who sign with one of them, as far as the key's policy goes; both may
+change at any time."""
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ KEYS = {"AKIAFIRST": b"first secret\n", "AKIASECOND": b"second/secret+"}
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
     directory: Path = tmp_path_factory.mktemp("credentials")
     secrets.mount(directory / "keys", KEYS)
-    with three_pods(directory, credentials_dir=str(directory / "keys")) as made:
+    settings = {"hot_log_mb": 16, "audit_log": str(directory / "{name}.jsonl"), "audit_level": "denied"}
+    with three_pods(directory, credentials_dir=str(directory / "keys"), settings=settings) as made:
         made.create_table(client(made, "AKIAFIRST", "first secret"))
         yield made
 
@@ -77,6 +80,56 @@ def test_keys_that_come_and_go_count_without_a_restart(cluster: Pods) -> None:
     assert {pod.process.pid for pod in cluster.pods.values()} == pids
 
 
+READ_ONLY = b"""{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:ListTables"], "Resource": "*"}
+]}"""
+
+
+def test_policies_that_come_change_and_go_count_without_a_restart(cluster: Pods) -> None:
+    pids = {pod.process.pid for pod in cluster.pods.values()}
+    second = client(cluster, "AKIASECOND", "second/secret+", "node-1")
+    secrets.mount(cluster.directory / "keys", {**KEYS, "AKIASECOND.policy.json": READ_ONLY})
+    try:
+        cluster.wait("the policy counts", lambda: writing(second) == "AccessDeniedException")
+        assert second.list_tables()["TableNames"] == ["items"]
+        assert writing(client(cluster, "AKIAFIRST", "first secret", "node-1")) == ""
+        # One that cannot be read takes everything away, and says whose it is.
+        broken = READ_ONLY.replace(b'"Resource"', b'"Condition": {}, "Resource"')
+        secrets.mount(cluster.directory / "keys", {**KEYS, "AKIASECOND.policy.json": broken})
+        cluster.wait("nothing is allowed", lambda: not succeeds(second))
+        assert writing(second) == "AccessDeniedException"
+        (told,) = [line for line in cluster.pods["node-1"].said().splitlines() if "policy cannot be read" in line]
+        assert json.loads(told)["file"] == "AKIASECOND.policy.json"
+        assert json.loads(told)["error"].startswith("Statement[0]: 'Condition' is not supported")
+    finally:
+        secrets.mount(cluster.directory / "keys", KEYS)
+    cluster.wait("the key may do everything again", lambda: writing(second) == "")
+    assert {pod.process.pid for pod in cluster.pods.values()} == pids
+
+
+def test_each_node_has_an_audit_log_of_its_own_and_flushes_it_at_its_end(cluster: Pods) -> None:
+    """Last of this cluster's tests: a node is stopped."""
+    stranger = client(cluster, "AKIASTRANGER", "guess", "node-2")
+    for _ in range(3):
+        assert refusal(stranger) == ("UnrecognizedClientException", 400)
+    assert cluster.pods["node-2"].stop() == 0
+    lines = [json.loads(line) for line in (cluster.directory / "node-2.jsonl").read_text().splitlines()]
+    last = [(line["key"], line["operation"], line["tables"], line["result"]) for line in lines[-3:]]
+    assert last == [("AKIASTRANGER", "PutItem", ["items"], "UnrecognizedClientException")] * 3
+    others = (cluster.directory / "node-0.jsonl").read_text()
+    assert "AKIASTRANGER" not in others and '"result":"ok"' not in others
+
+
+def test_files_beside_keys_are_policies_or_nothing(tmp_path: Path) -> None:
+    """A misspelt policy must not become a key whose secret everybody can guess."""
+    policy = {"AKIAFIRST.policy.json": READ_ONLY, "AKIANOBODY.policy.json": READ_ONLY}
+    misspelt = {"AKIASECOND.policy": READ_ONLY, "AKIASECOND.json": READ_ONLY, "AKIASECOND.POLICY.JSON": READ_ONLY}
+    secrets.mount(tmp_path, {**KEYS, **policy, **misspelt})
+    keys = AccessKeys(tmp_path)
+    assert keys.secrets.keys() == {"AKIAFIRST", "AKIASECOND"}
+    assert keys.policies.keys() == {"AKIAFIRST", "AKIANOBODY"}
+
+
 def test_a_key_without_a_secret_is_no_key(tmp_path: Path) -> None:
     secrets.mount(tmp_path, {**KEYS, "AKIAEMPTY": b" \n"})
     assert AccessKeys(tmp_path).secrets == {"AKIAFIRST": "first secret", "AKIASECOND": "second/secret+"}
@@ -90,6 +143,50 @@ def test_a_node_whose_keys_are_not_there_serves_nobody_and_says_so(tmp_path: Pat
         assert "access keys" in pod.said()
     finally:
         cluster.destroy()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"insecure_no_auth": False}, "set credentials_dir to a directory of access keys"),
+        ({"insecure_no_auth": True, "credentials_dir": "keys"}, "credentials_dir and insecure_no_auth rule each other"),
+        ({"settings": {"audit_level": "some"}}, "settings.audit_level: 'some' is none of off, denied, writes, all"),
+        ({"settings": {"audit_log": "/none/audit.jsonl"}}, "/none/audit.jsonl cannot be written: No such file"),
+    ],
+)
+def test_a_node_that_is_not_told_who_may_call_it_does_not_start(
+    tmp_path: Path, config: dict[str, Any], says: str
+) -> None:
+    cluster = Pods(tmp_path, **config)
+    try:
+        pod = cluster.start("node-0", "a", 1)
+        assert pod.process.wait(60) == 2
+        assert says in pod.said()
+    finally:
+        cluster.destroy()
+
+
+def test_authentication_is_off_where_that_is_said_aloud(tmp_path: Path) -> None:
+    cluster = Pods(tmp_path, insecure_no_auth=False)
+    cluster.arguments = ["--insecure-no-auth"]
+    try:
+        pod = cluster.start("node-0", "a", 1)
+        cluster.wait("the node answers", pod.status)
+        assert "the API is open to whoever reaches it" in pod.said()
+        # What is no server is not asked who may call it.
+        cluster.arguments = []
+        assert pod.program("ask", "GET", "/status").returncode == 0
+    finally:
+        cluster.destroy()
+
+
+def writing(asked: Any) -> str:
+    """The error's code; "" where there was none."""
+    try:
+        asked.put_item(TableName="items", Item={"pk": {"S": "written"}})
+    except asked.exceptions.ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
 
 
 def succeeds(asked: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Who may call: anyone (embedded mode), or whoever signs with a configured key (AWS Signature Version 4).
+"""Who calls: whoever signs with a configured key (AWS Signature Version 4).
 
 A signature is checked by computing it again over the method, path, query, the headers that it names, and the body. The
 checks come in the order of the real service: is there a signature, is it whole, is its date recent, is its scope right,
@@ -10,45 +10,22 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-import msgspec
+from keystead_node.api.errors import IncompleteSignature, InvalidSignature, UnrecognizedClient
+from keystead_node.api.signatures import ALGORITHM, SECONDS_VALID, Signature, SignedRequest, read_signature
 
-from keystead_node.api.errors import (
-    IncompleteSignature,
-    InvalidSignature,
-    MissingAuthenticationToken,
-    UnrecognizedClient,
-)
-
-_ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "dynamodb"
 _TERMINATOR: Final = "aws4_request"
 _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
-CLOCK_SKEW_SECONDS_MAX: Final = 15 * 60
-
-
-class SignedRequest(msgspec.Struct, frozen=True):
-    """What a signature covers. `path` and `query` are as sent, still percent-encoded; header names in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
+_SIGNING_KEYS_MAX: Final = 1024
+CLOCK_SKEW_SECONDS_MAX: Final = SECONDS_VALID
 
 
 class Authenticator(Protocol):
-    def __call__(self, request: SignedRequest) -> None:
-        """Raises ApiError if the request may not be served."""
+    def __call__(self, request: SignedRequest) -> str:
+        """The access key id of whoever signed the request. Raises ApiError if it may not be served."""
         ...
-
-
-class _Signature(msgspec.Struct, frozen=True):
-    credential: str
-    signed_headers: str
-    signature: str
-    date: str
 
 
 class SignatureV4:
@@ -59,31 +36,31 @@ class SignatureV4:
         self._now = now
         self._signing_keys: dict[tuple[str, str, str], bytes] = {}
 
-    def __call__(self, request: SignedRequest) -> None:
-        signature = _parse(request)
+    def __call__(self, request: SignedRequest) -> str:
+        signature = read_signature(request)
         self._check_date(signature)
         key_id, day, region = _scope(signature)
         secret = self._secrets().get(key_id)
-        if secret is None or "x-amz-security-token" in request.headers:  # temporary credentials: none were ever given
+        if secret is None:
             raise UnrecognizedClient("The security token included in the request is invalid.")
-        if "host" not in signature.signed_headers.split(";"):
-            raise InvalidSignature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+        _check_signed_headers(signature)
         body_digest = hashlib.sha256(request.body).hexdigest()
         canonical = _canonical_request(request, signature, body_digest)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         scope = f"{day}/{region}/{_SERVICE}/{_TERMINATOR}"
-        to_sign = f"{_ALGORITHM}\n{signature.date}\n{scope}\n{digest}"
-        expected = hmac.new(self._signing_key(secret, day, region), to_sign.encode(), hashlib.sha256)
+        to_sign = f"{ALGORITHM}\n{signature.date}\n{scope}\n{digest}"
+        expected = hmac.digest(self._signing_key(secret, day, region), to_sign.encode(), "sha256")
         # Some clients sign the body's digest as a header too; it must be that of the body then, never UNSIGNED-PAYLOAD.
         claimed = request.headers.get("x-amz-content-sha256", body_digest)
-        is_right = hmac.compare_digest(expected.hexdigest().encode(), signature.signature.encode())
+        is_right = hmac.compare_digest(expected.hex().encode(), signature.signature.encode())
         if not is_right or claimed != body_digest:
             raise InvalidSignature(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
                 "Access Key and signing method. Consult the service documentation for details."
             )
+        return key_id
 
-    def _check_date(self, signature: _Signature) -> None:
+    def _check_date(self, signature: Signature) -> None:
         try:
             signed_at = datetime.strptime(signature.date, _DATE_FORMAT).replace(tzinfo=UTC)
         except ValueError:
@@ -93,14 +70,10 @@ class SignatureV4:
             ) from None
         now = datetime.fromtimestamp(self._now(), UTC)
         age = (now - signed_at).total_seconds()
-        if abs(age) > CLOCK_SKEW_SECONDS_MAX:
-            what, sign = ("expired", "-") if age > 0 else ("not yet current", "+")
-            than = "now earlier" if age > 0 else "still later"
-            limit = now + timedelta(seconds=-CLOCK_SKEW_SECONDS_MAX if age > 0 else CLOCK_SKEW_SECONDS_MAX)
-            raise InvalidSignature(
-                f"Signature {what}: {signature.date} is {than} than {limit.strftime(_DATE_FORMAT)} "
-                f"({now.strftime(_DATE_FORMAT)} {sign} 15 min.)"
-            )
+        if age > signature.seconds_valid:
+            raise _out_of_time("expired", signature.date, "now earlier", now, -signature.seconds_valid)
+        if -age > CLOCK_SKEW_SECONDS_MAX:
+            raise _out_of_time("not yet current", signature.date, "still later", now, CLOCK_SKEW_SECONDS_MAX)
 
     def _signing_key(self, secret: str, day: str, region: str) -> bytes:
         name = (secret, day, region)
@@ -108,39 +81,24 @@ class SignatureV4:
         if key is None:
             key = f"AWS4{secret}".encode()
             for part in (day, region, _SERVICE, _TERMINATOR):
-                key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-            if len(self._signing_keys) >= 1024:
+                key = hmac.digest(key, part.encode(), "sha256")
+            if len(self._signing_keys) >= _SIGNING_KEYS_MAX:
                 self._signing_keys.clear()  # a key serves one day and region
             self._signing_keys[name] = key
         return key
 
 
-def _parse(request: SignedRequest) -> _Signature:
-    header = request.headers.get("authorization")
-    in_query = "X-Amz-Algorithm" in dict(parse_qsl(request.query, keep_blank_values=True))
-    if header is not None and in_query:
-        raise InvalidSignature(
-            "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
-        )
-    if in_query:
-        raise IncompleteSignature("Signatures in the query string are not supported by Keystead yet")
-    if header is None or not header.strip().startswith("AWS4-"):
-        raise MissingAuthenticationToken("Request is missing Authentication Token")
-    algorithm, _, rest = header.strip().partition(" ")
-    parts = dict(part.strip().partition("=")[::2] for part in rest.replace(",", " ").split())
-    missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not parts.get(name)]
-    message = "".join(f"Authorization header requires '{name}' parameter. " for name in missing)
-    date = request.headers.get("x-amz-date", "")
-    if not date:
-        message += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
-    if message:
-        raise IncompleteSignature(f"{message}Authorization={header}")
-    if algorithm != _ALGORITHM:
-        raise IncompleteSignature(f"Unsupported AWS 'algorithm': '{algorithm}' (only {_ALGORITHM} for now). ")
-    return _Signature(parts["Credential"], parts["SignedHeaders"], parts["Signature"], date)
+def _out_of_time(what: str, date: str, than: str, now: datetime, offset_seconds: int) -> InvalidSignature:
+    limit = now + timedelta(seconds=offset_seconds)
+    sign, seconds = ("-", -offset_seconds) if offset_seconds < 0 else ("+", offset_seconds)
+    span = f"{seconds // 60} min." if seconds % 60 == 0 else f"{seconds} sec."
+    return InvalidSignature(
+        f"Signature {what}: {date} is {than} than {limit.strftime(_DATE_FORMAT)} "
+        f"({now.strftime(_DATE_FORMAT)} {sign} {span})"
+    )
 
 
-def _scope(signature: _Signature) -> tuple[str, str, str]:
+def _scope(signature: Signature) -> tuple[str, str, str]:
     """(access key id, day, region) of the credential."""
     parts = signature.credential.rstrip("/").split("/")
     if len(parts) != 5:
@@ -164,21 +122,25 @@ def _scope(signature: _Signature) -> tuple[str, str, str]:
     return key_id, day, region
 
 
-def _canonical_request(request: SignedRequest, signature: _Signature, body_digest: str) -> str:
-    pairs = sorted(
-        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in parse_qsl(request.query, keep_blank_values=True)
-    )
-    headers = "".join(
-        f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in signature.signed_headers.split(";")
-    )
+def _check_signed_headers(signature: Signature) -> None:
+    if "host" not in signature.signed_headers:
+        raise InvalidSignature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+    # Whoever is given a presigned request may send that one: not another operation with the same body.
+    if signature.is_presigned and "x-amz-target" not in signature.signed_headers:
+        raise InvalidSignature("'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.")
+
+
+def _canonical_request(request: SignedRequest, signature: Signature, body_digest: str) -> str:
+    query = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in signature.query)
+    sent = request.headers
+    headers = "".join([f"{name}:{' '.join(sent.get(name, '').split())}\n" for name in signature.signed_headers])
     return "\n".join(
         (
             request.method,
             request.path or "/",
-            "&".join(f"{name}={value}" for name, value in pairs),
+            "&".join([f"{name}={value}" for name, value in query]),
             headers,
-            signature.signed_headers,
+            ";".join(signature.signed_headers),
             body_digest,
         )
     )

@@ -1,7 +1,7 @@
 """The errors of the API: which type, status and wording a client sees.
 
 An ApiError is the caller's answer, never a crash. Its `namespace#kind` is the service's own `__type`; a body without a
-message has none, and serialization errors call it `Message` where all others say `message`.
+message has none, and serialization and access errors call it `Message` where all others say `message`.
 
 A backend raises the last four. The kinds differ in what they promise: only OutcomeUnknown leaves open whether the write
 happened; Unavailable, Throttled and StorageFull mean that nothing was or will be written.
@@ -78,6 +78,13 @@ class UnrecognizedClient(ApiError):
     namespace = _CORAL_SERVICE
     kind = "UnrecognizedClientException"
     status = 400
+
+
+class AccessDenied(ApiError):
+    namespace = _CORAL_SERVICE
+    kind = "AccessDeniedException"
+    status = 400
+    message_member = "Message"
 
 
 class ResourceNotFound(ApiError):

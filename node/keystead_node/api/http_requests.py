@@ -23,7 +23,8 @@ KEEP_ALIVE_LINE: Final = b"Connection: keep-alive\r\n"
 class Request(msgspec.Struct, gc=False):
     """One request. `headers`: by name in lower case; of a header sent twice the last. `target` is as sent.
 
-    `connection_line` is the line that the answer owes to what the client said of the connection, if any.
+    `connection_line` is the line that the answer owes to what the client said of the connection, if any. `source`: the
+    address at the other end of the connection.
     """
 
     method: bytes
@@ -32,6 +33,7 @@ class Request(msgspec.Struct, gc=False):
     body: bytes
     keep_alive: bool
     connection_line: bytes
+    source: str = ""
 
 
 class RequestRefused(Exception):
@@ -47,7 +49,8 @@ class RequestParser:
     """The reading half of one connection.
 
     `is_reading`: a request has begun and is not complete. `continue_due`: its client waits for `100 Continue`.
-    `has_ended`: the client said that the last request is its last; what follows is ignored.
+    `has_ended`: the client said that the last request is its last; what follows is ignored. `source`: what its requests
+    have as theirs.
     """
 
     __slots__ = (
@@ -66,6 +69,7 @@ class RequestParser:
         "has_ended",
         "is_reading",
         "requests",
+        "source",
     )
 
     def __init__(self, head_bytes_max: int = HEAD_BYTES_MAX, body_bytes_max: int = BODY_BYTES_MAX) -> None:
@@ -73,6 +77,7 @@ class RequestParser:
         self.is_reading = False
         self.continue_due = False
         self.has_ended = False
+        self.source = ""
         self._head_bytes_max = head_bytes_max
         self._body_bytes_max = body_bytes_max
         self._in_head = False
@@ -170,7 +175,7 @@ class RequestParser:
         self._body = b""
         self.is_reading = self.continue_due = False
         body = body if isinstance(body, bytes) else bytes(body)
-        request = Request(parser.get_method(), self._target, headers, body, keep_alive, connection_line)
+        request = Request(parser.get_method(), self._target, headers, body, keep_alive, connection_line, self.source)
         self.requests.append(request)
 
     # -- exceptions to the rule -----------------------------------------------------------------------------------

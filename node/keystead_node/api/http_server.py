@@ -172,6 +172,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._parser.source = str(peer[0]) if peer else ""
         self._since = self._server.tick
         self._server.add(self)
         if self._server.is_closing:

@@ -9,7 +9,9 @@ a cluster has one of each.
 import re
 from typing import Final
 
-ARN_PREFIX: Final = "arn:aws:dynamodb:keystead:000000000000:table/"
+from keystead_core.access_policy import ARN_ROOT
+
+ARN_PREFIX: Final = f"{ARN_ROOT}table/"
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:[^:/]*:[0-9]*:table/([^/]*)")
 
 

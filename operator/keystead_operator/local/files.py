@@ -52,6 +52,9 @@ class DataDir(msgspec.Struct, frozen=True):
     def node_log(self, name: str) -> Path:
         return self.run / f"{name}.log"
 
+    def audit_log(self, name: str) -> Path:
+        return self.run / f"{name}.audit.jsonl"
+
     def node_pid(self, name: str) -> Path:
         return self.run / f"{name}.pid"
 

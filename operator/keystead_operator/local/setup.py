@@ -162,7 +162,8 @@ def _manifest(data: DataDir, cluster: ClusterFile, options: UpOptions) -> dict[s
                 "tls": {"enabled": False},
             },
         }
-    spec = _laid_over(manifest["spec"], options.spec)
+    # Nodes of this machine listen on loopback alone, and serve whoever is on it.
+    spec = _laid_over({"credentials": {"insecureNoAuth": True}, **manifest["spec"]}, options.spec)
     if options.nodes is not None:
         spec = {**spec, "nodes": options.nodes}
     return {**manifest, "spec": spec}

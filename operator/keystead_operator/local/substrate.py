@@ -169,12 +169,15 @@ def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) ->
         "peer_port": place.peer_port,
         "admin_port": place.admin_port,
         "bind": LOOPBACK,
+        "insecure_no_auth": True,  # whoever is on this machine may do everything
         "seeds": [f"{LOOPBACK}:{other.peer_port}" for other in cluster.places],
         "catalog_lock_file": str(data.catalog_lock_file),
         "settings": {
             "lease_ms": round(spec.lease_seconds * 1000),
             "lock": spec.lock,
             "reads": spec.reads,
+            "audit_log": str(data.audit_log(place.name)),
+            "audit_level": spec.audit_log,
             **cluster.settings,
         },
     }

@@ -42,8 +42,11 @@ def node_config(frame: Frame) -> Manifest:
     }
     if frame.encrypted:
         made["tls"] = {"dir": TLS_DIR, "peer_name": frame.peer_name}
-    if "secretRef" in frame.spec.get("credentials", {}):
+    credentials = frame.spec.get("credentials", {})
+    if "secretRef" in credentials:
         made["credentials_dir"] = CREDENTIALS_DIR
+    elif credentials.get("insecureNoAuth"):
+        made["insecure_no_auth"] = True
     return made
 
 

@@ -104,6 +104,7 @@ def _container(frame: Frame) -> Manifest:
             _from_field("KEYSTEAD_ADVERTISE", "status.podIP"),
             # Where kubectl port-forward comes in.
             {"name": "KEYSTEAD_LOCAL", "value": "127.0.0.1"},
+            *_audit(frame),
         ],
         "ports": [
             {"name": "api", "containerPort": API_PORT},
@@ -125,6 +126,17 @@ def _container(frame: Frame) -> Manifest:
         "lifecycle": {"preStop": {"exec": {"command": ["keystead-node", "prestop", "--config", config]}}},
         "volumeMounts": _mounts(frame),
     }
+
+
+def _audit(frame: Frame) -> list[Manifest]:
+    """In the pod and not in the shared configuration: nodes take it up with a restart, which a new template brings."""
+    level = frame.spec.get("auditLog", "off")
+    if level == "off":
+        return []
+    return [
+        {"name": "KEYSTEAD_AUDIT_LOG", "value": "-"},
+        {"name": "KEYSTEAD_AUDIT_LEVEL", "value": level},
+    ]
 
 
 def _from_field(name: str, path: str) -> Manifest:

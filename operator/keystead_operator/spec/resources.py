@@ -26,6 +26,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float = 1.0
     lock: str = "preferred"
     reads: str = "lease"
+    audit_log: str = "off"
     node_loss_grace_seconds: float = 300.0
     suspend: bool = False
 
@@ -76,6 +77,7 @@ def cluster_spec(manifest: dict[str, Any]) -> ClusterSpec:
         lease_seconds=float(failover["leaseSeconds"]),
         lock=failover["lock"],
         reads=failover["reads"],
+        audit_log=spec.get("auditLog", "off"),
         node_loss_grace_seconds=duration_seconds(spec["nodeLossGrace"]),
         suspend=spec["suspend"],
     )

@@ -155,6 +155,23 @@ def _tls() -> Schema:
     )
 
 
+def _credentials() -> Schema:
+    schema = struct(
+        "Who may use the API; one of the two has to be said.",
+        {
+            "secretRef": reference("Secret with access key ids, their secret keys and policies."),
+            "insecureNoAuth": boolean("Whoever reaches the API may do everything, without a signature."),
+        },
+    )
+    return with_rules(
+        schema,
+        rule(
+            "has(self.secretRef) != (has(self.insecureNoAuth) && self.insecureNoAuth)",
+            "credentials need either a secretRef or insecureNoAuth",
+        ),
+    )
+
+
 def _backup() -> Schema:
     return struct(
         "Where backups go.",
@@ -191,9 +208,11 @@ def _spec() -> Schema:
             ),
             "scheduling": _scheduling(),
             "tls": with_own_default(_tls()),
-            "credentials": struct(
-                "Who may use the API.",
-                {"secretRef": reference("Secret with access key ids and their secret keys.")},
+            "credentials": _credentials(),
+            "auditLog": choice(
+                "Which requests nodes log to their standard output, a JSON line each. A change restarts them.",
+                *("off", "denied", "writes", "all"),
+                default="off",
             ),
             "backup": _backup(),
             "volumeRetention": choice(
@@ -253,7 +272,15 @@ def storage_cluster_definition() -> dict[str, Any]:
             "status": _status(),
         },
     )
-    root = with_rules(root, rule("size(self.metadata.name) <= 40", "the name of a cluster has at most 40 characters"))
+    root = with_rules(
+        root,
+        rule("size(self.metadata.name) <= 40", "the name of a cluster has at most 40 characters"),
+        # Here and not in the spec: the spec's absence stands for its defaults, and nobody is let in by default.
+        rule(
+            "has(self.spec.credentials)",
+            "spec.credentials has to say who may use the API, by the secretRef of access keys or by insecureNoAuth",
+        ),
+    )
     available = '.status.conditions[?(@.type=="Available")]'
     columns = [
         column("Ready", f"{available}.status", "Whether the cluster serves."),
