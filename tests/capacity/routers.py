@@ -1,4 +1,4 @@
-"""N routers and an accountant in virtual time, joined by messages that take some: the core's own rules, a plain shell."""
+"""N routers and an accountant in virtual time, joined by messages that take some: the core's rules, a plain shell."""
 
 import heapq
 import random

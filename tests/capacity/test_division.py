@@ -131,9 +131,7 @@ def test_no_time_sees_more_than_the_rate_and_what_was_saved(
 ) -> None:
     """In every stretch of time: rate x time + burst + the last request of each router."""
     limit = provisioned(rate, burst_seconds)
-    routers = Routers(
-        6, limit, saved_seconds=saved_seconds, latency=(500, latency_ms_max * 1000), seed=seed
-    )
+    routers = Routers(6, limit, saved_seconds=saved_seconds, latency=(500, latency_ms_max * 1000), seed=seed)
     for router, per_second, begin, lasts, units in demand:
         routers.load(router, per_second, begin * SECOND, (begin + lasts) * SECOND, units)
     routers.at(0, routers.tidy)

@@ -35,9 +35,10 @@ class Term(msgspec.Struct, frozen=True):
     identity: str
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, array_like=True):
     """`units`: handed out. `is_scarce`: there was less than wanted, so it is no use to ask again at once. `share`: the
-    router's part of the rate, in units per second: what it goes on with should the accountant be away."""
+    router's part of the rate, in units per second: what it goes on with should the accountant be away. A format between
+    nodes: new fields are appended with a default."""
 
     units: float
     is_scarce: bool

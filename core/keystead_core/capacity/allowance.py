@@ -1,12 +1,12 @@
 """The router's side: the tokens of one limit that a router holds, and when it asks its accountant for more.
 
-    spend       a request takes tokens; one is let through while there are any, and what it costs beyond is owed
-    ask         for what the router will need in the time ahead, judged by the time past; what it owes goes with it
-    scarce      the accountant had less than was wanted: no more is asked for a period, and without tokens requests are
-                refused
-    alone       the accountant does not answer: the router makes its tokens itself, at its last share of the rate, which
-                goes over into an even share of all nodes. All routers' shares make up the rate, and so do even shares,
-                so routers that are alone at the same time together stay within the rate; never unlimited, never zero
+spend       a request takes tokens; one is let through while there are any, and what it costs beyond is owed
+ask         for what the router will need in the time ahead, judged by the time past; what it owes goes with it
+scarce      the accountant had less than was wanted: no more is asked for a period, and without tokens requests are
+            refused
+alone       the accountant does not answer: the router makes its tokens itself, at its last share of the rate, which
+            goes over into an even share of all nodes. All routers' shares make up the rate, and so do even shares,
+            so routers that are alone at the same time together stay within the rate; never unlimited, never zero
 """
 
 from math import exp

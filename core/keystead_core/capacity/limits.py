@@ -37,7 +37,7 @@ class Cause(IntEnum):
 
 
 class MeterKey(NamedTuple):
-    """One limit: of a resource (the name of a table; of an index, TABLE/INDEX), and of one of its partitions or WHOLE."""
+    """One limit: of a resource (the name of a table; of an index, TABLE/INDEX), or of one of its partitions."""
 
     resource: str
     kind: Kind
@@ -111,9 +111,7 @@ def limits_of(resource: MeteredResource, kind: Kind, settings: CapacitySettings)
     else:
         units = resource.read_requests_max if reads else resource.write_requests_max
         whole = _limit(units, PARTITION_BURST_SECONDS, Cause.ON_DEMAND_MAXIMUM)
-        partition_units = (
-            settings.on_demand_partition_read_units if reads else settings.on_demand_partition_write_units
-        )
+        partition_units = settings.on_demand_partition_read_units if reads else settings.on_demand_partition_write_units
     return KindLimits(whole, _limit(partition_units, PARTITION_BURST_SECONDS, Cause.PARTITION))
 
 

@@ -7,6 +7,8 @@ A write costs a unit for each begun KiB of the larger of the item before and aft
 import math
 from typing import Any, Final
 
+from keystead_core.items import row_size
+
 _WRITE_UNIT_BYTES: Final = 1024
 _READ_UNIT_BYTES: Final = 4096
 
@@ -20,6 +22,24 @@ def read_units(size: int, consistent: bool) -> float:
     """`size`: of all that one read touched, in bytes."""
     units = max(1, math.ceil(size / _READ_UNIT_BYTES))
     return float(units) if consistent else units / 2
+
+
+def row_write_units(before: bytes | None, after: bytes | None) -> float:
+    """What it costs to make the row value `after` of `before`; None: there is none. Raises RowFormatError.
+
+    An item is no larger than its JSON, so most rows need not be looked into.
+    """
+    stored = max(0 if before is None else len(before), 0 if after is None else len(after))
+    if stored <= _WRITE_UNIT_BYTES:
+        return 1.0
+    return write_units(max(0 if value is None else row_size(value) for value in (before, after)))
+
+
+def row_read_units(value: bytes | None, consistent: bool) -> float:
+    """What it costs to read the row value. Raises RowFormatError."""
+    if value is None or len(value) <= _READ_UNIT_BYTES:
+        return read_units(0, consistent)
+    return read_units(row_size(value), consistent)
 
 
 def consumed(table_name: str, units: float, wanted: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Requests between nodes, beside the core's own messages, and what may be answered. Numbered for ever."""
 
+from typing import get_args
+
 import msgspec
 
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
@@ -95,6 +97,22 @@ class ChangeRow(msgspec.Struct, frozen=True, array_like=True, tag=11):
     change: bytes
 
 
+class UnitsAsked(msgspec.Struct, frozen=True, array_like=True):
+    """Of one limit: a resource, a kind of units (core/capacity/limits.py), a partition or 0 for the whole resource."""
+
+    resource: str
+    kind: int
+    partition: PartitionId
+    returned: float
+    wanted: float
+
+
+class AskUnits(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """To the accountant of these limits. The answer's value is msgpack: a list of Grants, None where it is not that."""
+
+    asked: list[UnitsAsked]
+
+
 Request = (
     WriteRow
     | ReadRow
@@ -107,7 +125,23 @@ Request = (
     | TableSizes
     | WhereAre
     | ChangeRow
+    | AskUnits
 )
+
+ALWAYS_KNOWN = 11
+"""Nodes of all versions know the requests up to this number, and say in their Hello which others they know."""
+
+
+def announced() -> list[int]:
+    """The numbers of the other requests, for the Hello of this version."""
+    return sorted(tag for kind in get_args(Request) if (tag := number_of(kind)) > ALWAYS_KNOWN)
+
+
+def number_of(kind: type[Request]) -> int:
+    tag = kind.__struct_config__.tag
+    assert isinstance(tag, int)
+    return tag
+
 
 OK = 0
 NOT_MASTER = 1
