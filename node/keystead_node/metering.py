@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Final
 
 import msgspec
+import structlog
 
 from keystead_core.capacity.accountant import Accountant, Grant, Term
 from keystead_core.capacity.admission import Verdict, judge
@@ -30,6 +31,8 @@ from keystead_core.ids import Micros, NodeId, PartitionId
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
 from keystead_node.transport import requests as rq
+
+log = structlog.get_logger("capacity")
 
 ASK_SECONDS_MAX: Final = 0.5
 TIDY_SECONDS: Final = 1.0
@@ -137,9 +140,13 @@ class Metering:
         try:
             answer = await self._shell.peers.request(node, request, ASK_SECONDS_MAX)
             if answer.status == rq.OK and answer.value is not None:
-                grants = _decode_grants(answer.value)
+                decoded = _decode_grants(answer.value)
+                grants = decoded if len(decoded) == len(asked) else grants
         except rq.RequestFailed as failure:
             may_have_arrived = failure.sent
+        except msgspec.MsgspecError as error:
+            log.warning("an accountant's answer cannot be read", node=node, error=str(error))
+            may_have_arrived = True
         self._take(asked, grants, may_have_arrived)
 
     def _take(self, asked: list[tuple[Meter, Ask]], grants: list[Grant | None], may_have_arrived: bool) -> None:

@@ -175,6 +175,7 @@ def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) ->
             "lease_ms": round(spec.lease_seconds * 1000),
             "lock": spec.lock,
             "reads": spec.reads,
+            **spec.capacity,
             **cluster.settings,
         },
     }
