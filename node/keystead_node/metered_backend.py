@@ -71,14 +71,14 @@ class MeteredBackend:
     async def _metered_write(
         self, use: TableUse, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool
     ) -> bytes | None:
-        units = row_write_units(None, value)
+        units = row_write_units(value)
         meters = await self._admit(use, use.writes, row_key, units)
         try:
             old = await self._inner.write(table, row_key, value, True)
         except ApiError as error:
             self._give_back(use.writes, meters, units, error)
             raise
-        self._charge(use.writes, meters, row_write_units(old, value) - units)
+        self._charge(use.writes, meters, row_write_units(old, at_least=units) - units)
         return old if want_old else None
 
     def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> Coroutine[Any, Any, bytes]:

@@ -15,10 +15,10 @@ def row(size: int) -> bytes:
 
 
 def test_a_write_costs_a_unit_for_each_begun_kilobyte_of_the_larger_item() -> None:
-    assert row_write_units(None, None) == row_write_units(None, row(10)) == 1
-    assert row_write_units(None, row(1024)) == 1
-    assert row_write_units(None, row(1025)) == 2
-    assert row_write_units(row(400_000), row(10)) == row_write_units(row(400_000), None) == 391
+    assert row_write_units(None) == row_write_units(row(10)) == row_write_units(row(1024)) == 1
+    assert row_write_units(row(1025)) == 2
+    assert row_write_units(row(400_000)) == row_write_units(row(400_000), at_least=3.0) == 391
+    assert row_write_units(row(10), at_least=3.0) == row_write_units(None, at_least=3.0) == 3
 
 
 def test_a_read_costs_a_unit_for_each_begun_four_kilobytes_and_half_of_that_if_it_may_be_old() -> None:

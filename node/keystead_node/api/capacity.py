@@ -24,15 +24,14 @@ def read_units(size: int, consistent: bool) -> float:
     return float(units) if consistent else units / 2
 
 
-def row_write_units(before: bytes | None, after: bytes | None) -> float:
-    """What it costs to make the row value `after` of `before`; None: there is none. Raises RowFormatError.
+def row_write_units(value: bytes | None, at_least: float = 1.0) -> float:
+    """What it costs to write, or to write over, the row value; None: there is none. Raises RowFormatError.
 
-    An item is no larger than its JSON, so most rows need not be looked into.
+    `at_least`: what the write costs anyhow. An item is no larger than its JSON, so most rows need not be looked into.
     """
-    stored = max(0 if before is None else len(before), 0 if after is None else len(after))
-    if stored <= _WRITE_UNIT_BYTES:
-        return 1.0
-    return write_units(max(0 if value is None else row_size(value) for value in (before, after)))
+    if value is None or len(value) <= at_least * _WRITE_UNIT_BYTES:
+        return at_least
+    return max(at_least, write_units(row_size(value)))
 
 
 def row_read_units(value: bytes | None, consistent: bool) -> float:
