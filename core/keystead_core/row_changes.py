@@ -110,11 +110,20 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_change = msgspec.msgpack.Decoder(RowChange).decode
+_decode_fields = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_SIZES: Final = RowChange.__struct_fields__.index("sizes")
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 def encode_change(change: RowChange) -> bytes:
     return _encode(change)
+
+
+def with_sizes(change: bytes) -> bytes:
+    """The same change, asking for the item's sizes too; nothing else of it is looked into."""
+    fields = _decode_fields(change)
+    fields[_SIZES] = msgspec.Raw(_encode(True))
+    return _encode(fields)
 
 
 def decode_outcome(data: bytes) -> Outcome:
@@ -128,7 +137,7 @@ def decide(change: bytes, value: bytes | None) -> Decision:
     item = {} if value is None else decode_row(value)
     if condition is not None and not matches(condition, item):
         found = bytes(row_json(value)) if value is not None and wanted.failed_item else None
-        return _stays(Outcome(CONDITION_FAILED, attributes=found))
+        return _stays(Outcome(CONDITION_FAILED, "", found, _size(wanted, item)))
     if wanted.kind == UPDATE:
         return _updated(wanted, update, value, item)
     assert wanted.kind in (PUT, DELETE), f"change of kind {wanted.kind}"

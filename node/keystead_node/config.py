@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from keystead_core.capacity.limits import CapacitySettings
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
 from keystead_node.transport.addresses import join_address
@@ -149,6 +150,23 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             lock=lock,
             reads=reads,
             seal_bytes=self.number("seal_bytes", 4 * 1024 * 1024),
+        )
+
+    def capacity(self) -> CapacitySettings:
+        """How tables are held to their units. Raises ConfigError."""
+        mode = str(self.settings.get("capacity_mode", "enforce"))
+        if mode not in ("enforce", "observe"):
+            raise ConfigError(f"settings.capacity_mode: {mode!r} is none of enforce, observe")
+        burst_seconds = self.number("burst_seconds", 300)
+        if not 1 <= burst_seconds <= 86_400:
+            raise ConfigError(f"settings.burst_seconds: {burst_seconds} is not between 1 and 86400")
+        return CapacitySettings(
+            is_enforced=mode == "enforce",
+            burst_seconds=burst_seconds,
+            partition_read_units=self.number("partition_read_units", 3000),
+            partition_write_units=self.number("partition_write_units", 1000),
+            on_demand_partition_read_units=self.number("on_demand_partition_read_units", 0),
+            on_demand_partition_write_units=self.number("on_demand_partition_write_units", 0),
         )
 
 

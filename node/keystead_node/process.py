@@ -23,6 +23,7 @@ from keystead_node.api.audit import Audit, AuditFigures, missing_line
 from keystead_node.api.auth import SignatureV4
 from keystead_node.api.gate import Gate
 from keystead_node.api.http_server import HttpServer
+from keystead_node.capacity_figures import CapacityFigures
 from keystead_node.catalog_client import CatalogClient
 from keystead_node.catalog_host import CatalogHost
 from keystead_node.catalog_locks import CatalogLock, FileLock
@@ -39,6 +40,8 @@ from keystead_node.line_file import LineFile
 from keystead_node.log_writer import LogWriter
 from keystead_node.logs import add_cause
 from keystead_node.map_keeper import BOOT_NONCE_BITS, MapKeeper
+from keystead_node.metered_backend import MeteredBackend
+from keystead_node.metering import Metering
 from keystead_node.metrics import STALL_SECONDS, Metrics
 from keystead_node.partition_store import PartitionStores
 from keystead_node.router import Router
@@ -46,6 +49,7 @@ from keystead_node.rows import LocalRows
 from keystead_node.shell import Shell
 from keystead_node.status import node_status
 from keystead_node.storage.disk import DiskFailed
+from keystead_node.table_use import TableUses
 from keystead_node.tls import HANDSHAKE_SECONDS_MAX, Tls
 from keystead_node.transport import requests as rq
 from keystead_node.transport.addresses import join_address
@@ -112,7 +116,7 @@ class NodeProcess:
         self.stores = PartitionStores(Path(config.data_dir), volume.row_stores)
         self.log_bytes_max = config.number("log_memory_mb", 64) * MEGABYTE
         self.stores.cold_bytes_max = config.number("cold_log_mb", 64) * MEGABYTE
-        hello = Hello(config.cluster, volume.node, boot, address=config.peer_address)
+        hello = Hello(config.cluster, volume.node, boot, address=config.peer_address, requests=rq.announced())
         self.peers = Peers(hello, self._on_message, self._on_request, self._on_peer_lost, self.tls)
         self.shell = Shell(self.core, self.peers, self.stores)
         self.writer = LogWriter(volume.hot_log, volume.disk, self._on_synced, self._on_log_full, self._on_disk_failed)
@@ -133,6 +137,9 @@ class NodeProcess:
         self.indexes = IndexKeeper(self.shell, self.keeper, self.rows, self.feeder)
         self.keeper.on_map, self.keeper.on_mastered = self.indexes.on_map, self.indexes.on_partition
         self.stores.on_indexes, self.stores.on_changes = self.indexes.on_partition, self.feeder.wake
+        self.metering = Metering(self.shell, self.keeper, config.capacity(), boottime_us)
+        uses = TableUses(self.metering, self.keeper)
+        self.backend = MeteredBackend(self.router, self.metering, uses)
         copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
         self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
         add_cause(self.shell.cause)
@@ -140,7 +147,8 @@ class NodeProcess:
         rate = config.number("expiry_rows_per_second", ROWS_PER_SECOND)
         self.expiry = Expiry(self.shell, self.keeper, period, rate, time.time)
         self.metrics.observe(self.shell, self.writer, self.router, self.copies, self.expiry, self.feeder)
-        self.front = HttpServer(make_handler(self.router, self._gate(), self.metrics.requests.observe, self._audit()))
+        self.metrics.registry.register(CapacityFigures(self.metering, uses))
+        self.front = HttpServer(make_handler(self.backend, self._gate(), self.metrics.requests.observe, self._audit()))
         self.admin = Admin(
             self.shell, self.keeper, self.client, self.metrics, self._status, self.stop, self.front, self.tls
         )
@@ -214,6 +222,7 @@ class NodeProcess:
             asyncio.ensure_future(self._keep_house()),
             asyncio.ensure_future(self.stores.open_all()),
             asyncio.ensure_future(self.expiry.run()),
+            asyncio.ensure_future(self.metering.run()),
         ]
         watched = [found.files for found in (self.tls, self.access_keys) if found is not None]
         self._tasks += [asyncio.ensure_future(files.watch()) for files in watched]
@@ -278,6 +287,8 @@ class NodeProcess:
                 if CATALOG_PARTITION not in self.core.replicas:
                     return rq.Answer(rq.REFUSED, reason="no replica of the catalog here")
                 return rq.Answer(rq.OK, value=await self.keeper.answer_follow(request))
+            case rq.AskUnits():
+                return self.metering.answer(sender, request)
             case rq.WhereAre():
                 return rq.Answer(rq.OK, value=msgspec.msgpack.encode(self.keeper.where_are(request.nodes)))
             case rq.CopyBegin() | rq.CopyChunk() | rq.CopyEnd():

@@ -200,11 +200,10 @@ def test_what_is_said_twice_is_judged_as_it_is_done(signed_front: Front, limited
         admin.put_item(TableName=table, Item=ITEM | {"in": {"S": table}})
     client = limited(statement("Allow", "dynamodb:*", TABLES + "orders"))
     first = "secret" if last == "orders" else "orders"
-    asked = {"Keys": [ITEM]}
+    asked = json.dumps({"Keys": [ITEM]})
     bodies = {
-        "GetItem": '{"TableName":"%s","Key":%s,"TableName":"%s"}' % (first, json.dumps(ITEM), last),
-        "BatchGetItem": '{"RequestItems":{"%s":%s},"RequestItems":{"%s":%s}}'
-        % (first, json.dumps(asked), last, json.dumps(asked)),
+        "GetItem": f'{{"TableName":"{first}","Key":{json.dumps(ITEM)},"TableName":"{last}"}}',
+        "BatchGetItem": f'{{"RequestItems":{{"{first}":{asked}}},"RequestItems":{{"{last}":{asked}}}}}',
     }
 
     def rewrite(request: Any, operation_name: str, **_: Any) -> None:

@@ -167,18 +167,39 @@ def test_node_that_refuses_its_volume_ends_up_with_its_line_and_code(keystead: A
 
 def test_settings_reach_the_cluster_and_its_nodes(keystead: Any) -> None:
     keystead.ok(
-        "up", "--port", "0", "--nodes", "1", "--detach", "--set", "failover.leaseSeconds=2", "--set", "seal_bytes=4096"
+        "up",
+        "--port",
+        "0",
+        "--nodes",
+        "1",
+        "--detach",
+        "--set",
+        "failover.leaseSeconds=2",
+        "--set",
+        "seal_bytes=4096",
+        "--set",
+        "capacity.mode=observe",
+        "--set",
+        "capacity.burstSeconds=60",
     )
     cluster = json.loads(keystead.ok("get", "clusters", "keystead", "-o", "json"))
     assert cluster["spec"]["failover"]["leaseSeconds"] == 2
     config = json.loads((keystead.data / "run" / "node-0.config.json").read_text())
-    assert config["settings"] == {"lease_ms": 2000, "lock": "preferred", "reads": "lease", "seal_bytes": 4096}
+    assert config["settings"] == {
+        "lease_ms": 2000,
+        "lock": "preferred",
+        "reads": "lease",
+        "capacity_mode": "observe",
+        "burst_seconds": 60,
+        "seal_bytes": 4096,
+    }
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--set", "failover.leaseSeconds=forever"), "spec.failover.leaseSeconds"),
+        (("--set", "capacity.mode=off"), "spec.capacity.mode"),
         (("--set", "failover.colour=red"), 'unknown field "spec.failover.colour"'),
         (("--set", "nonsense"), "KEY=VALUE was expected"),
         (("--nodes", "2", "--zones", "3"), "3 zones need as many nodes; 2 are asked for"),

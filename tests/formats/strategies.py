@@ -31,6 +31,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*[values_of(part) for part in inside])
     return {
         int: numbers,
+        float: st.floats(allow_nan=False),
         str: texts,
         bytes: st.binary(max_size=40),
         bool: st.booleans(),

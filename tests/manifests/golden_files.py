@@ -36,6 +36,7 @@ CASES: dict[str, dict[str, Any]] = {
         "storage": {"size": "100Gi", "className": "fast", "accessMode": "ReadWriteOncePod"},
         "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "2Gi"}},
         "failover": {"leaseSeconds": 0.5, "lock": "required", "reads": "quorum"},
+        "capacity": {"mode": "observe", "burstSeconds": 60, "onDemandPartitionWriteUnits": 1000},
         "tls": {"issuerSecretRef": {"name": "given"}},
         "credentials": {"secretRef": {"name": "keys"}},
     },

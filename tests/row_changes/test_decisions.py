@@ -74,7 +74,8 @@ def test_a_condition_that_does_not_hold_leaves_the_row(kind: int, row: bytes | N
         kind, condition("n > :v", v={"N": "5"}), ROW if kind == PUT else None, key=KEY, returns="ALL_OLD", sizes=True
     )
     decision, outcome = judged(change, row)
-    assert not decision.writes and outcome == Outcome(CONDITION_FAILED)
+    size = check_attributes(decode_row(row)) if row is not None else 0
+    assert not decision.writes and outcome == Outcome(CONDITION_FAILED, old_size=size)
     _, outcome = judged(msgspec.structs.replace(change, failed_item=True), row)
     assert attributes_of(outcome) == (None if row is None else ITEM)
 

@@ -16,7 +16,7 @@ from keystead_core.catalog.commands import IndexSpec, ReportFilled
 from keystead_core.catalog.contents import Contents
 from keystead_core.catalog.results import INVALID, LIMIT_EXCEEDED, RESOURCE_IN_USE, RESOURCE_NOT_FOUND, Refused
 from keystead_core.catalog.table_changes import IndexUnits
-from keystead_core.cluster_map import IndexDefinition, TableDefinition, index_table
+from keystead_core.cluster_map import IndexDefinition, TableDefinition, TableOptions, index_table
 from keystead_core.ids import PartitionId
 
 GLOBAL_INDEXES_MAX: Final = 20
@@ -67,11 +67,35 @@ def holder(table: TableDefinition, index: IndexDefinition) -> TableDefinition:
         status="CREATING",
         deletion_protection=False,
         tags={},
+        read_units=index.read_units,
+        write_units=index.write_units,
+        options=_options(index),
         indexes=[],
         index_version=0,
         next_index=1,
         index_of=table.name,
     )
+
+
+def _options(index: IndexDefinition) -> TableOptions:
+    return TableOptions(read_requests_max=index.read_requests_max, write_requests_max=index.write_requests_max)
+
+
+def bring_units(contents: Contents, table: TableDefinition) -> None:
+    """Gives the tables that hold the global indexes the billing mode of their table and the units of their index."""
+    for index in table.indexes:
+        held = contents.tables.get(index_table(table.name, index.name)) if index.is_global else None
+        if held is None:
+            continue
+        after = msgspec.structs.replace(
+            held,
+            billing_mode=table.billing_mode,
+            read_units=index.read_units,
+            write_units=index.write_units,
+            options=_options(index),
+        )
+        if after != held:
+            contents.put_table(after)
 
 
 def check_addition(table: TableDefinition, spec: IndexSpec) -> None:

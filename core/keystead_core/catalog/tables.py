@@ -230,6 +230,7 @@ def change(contents: Contents, command: ChangeTable) -> CatalogReply:
         after = _with_index(contents, after, command.new_index)
     if after != table:
         contents.put_table(after)
+        indexes.bring_units(contents, after)
     return CatalogReply(table=after)
 
 

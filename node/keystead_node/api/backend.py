@@ -69,7 +69,6 @@ class Backend(Protocol):
         index: int = 0,
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """Rows of [low, high) as (row key, value), in row-key order, across partitions; from the end if `backwards`.
-        `index`: entries of the local index of that id instead of rows.
 
         Stops at `max_rows` rows or with the row that brings the values to `max_bytes`, and may stop earlier (at the end
         of a partition). The second is the row key behind which to go on, or None at the end of the range. `index`: the

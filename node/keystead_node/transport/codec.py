@@ -29,6 +29,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     """Who speaks. Connections between clusters, or of versions that do not know each other's frames, are refused.
 
     `address`: where the speaker listens to peers in this boot, host:port; "" in versions that did not say it.
+    `requests`: the numbers of requests beyond `ALWAYS_KNOWN` that the speaker knows: one that a node does not know is a
+    bad frame to it, which costs the connection.
     """
 
     cluster: str
@@ -36,6 +38,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     boot: int
     protocol: int = 1
     address: str = ""
+    requests: list[int] = []
 
 
 class FrameError(ValueError):

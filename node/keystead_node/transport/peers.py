@@ -18,7 +18,7 @@ from keystead_core.replication.messages import Message
 from keystead_node.tls import HANDSHAKE_SECONDS_MAX, Tls, is_peer, reason_of, tell_refused
 from keystead_node.transport import codec
 from keystead_node.transport.addresses import AddressError, split_address
-from keystead_node.transport.requests import REFUSED, Answer, Request, RequestFailed
+from keystead_node.transport.requests import ALWAYS_KNOWN, REFUSED, Answer, Request, RequestFailed, number_of
 
 DIAL_SECONDS_MIN = 0.05
 DIAL_SECONDS_MAX = 1.0
@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._number = 0
         self.node = NodeId("")
         self.boot: Boot = 0
+        self.knows: list[int] = []
         self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,7 +97,7 @@ class Connection(asyncio.Protocol):
             log.warning("refused a node of another cluster or protocol", peer=hello.node, cluster=hello.cluster)
             self.close()
             return
-        self.node, self.boot = NodeId(hello.node), hello.boot
+        self.node, self.boot, self.knows = NodeId(hello.node), hello.boot, hello.requests
         self._peers.greeted(self, self._dialled)
         self._peers.on_greeted(self.node, self.boot, hello.address)
 
@@ -275,6 +276,9 @@ class Peers:
         link = self.links.get(to)
         if link is None:
             raise RequestFailed(f"no connection to node {to}", sent=False)
+        number = number_of(type(request))
+        if number > ALWAYS_KNOWN and number not in link.knows:
+            raise RequestFailed(f"node {to} does not know requests of number {number}", sent=False)
         future = link.request(request)
         timer = asyncio.get_running_loop().call_later(seconds, _expire, future, to, seconds)
         try:

@@ -1,5 +1,7 @@
 """Requests between nodes, beside the core's own messages, and what may be answered. Numbered for ever."""
 
+from typing import get_args
+
 import msgspec
 
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
@@ -111,6 +113,22 @@ class FeedIndex(msgspec.Struct, frozen=True, array_like=True, tag=14):
     changes: list[tuple[bytes, bytes | None]]
 
 
+class UnitsAsked(msgspec.Struct, frozen=True, array_like=True):
+    """Of one limit: a resource, a kind of units (core/capacity/limits.py), a partition or 0 for the whole resource."""
+
+    resource: str
+    kind: int
+    partition: PartitionId
+    returned: float
+    wanted: float
+
+
+class AskUnits(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """To the accountant of these limits. The answer's value is msgpack: a list of Grants, None where it is not that."""
+
+    asked: list[UnitsAsked]
+
+
 Request = (
     WriteRow
     | ReadRow
@@ -124,7 +142,23 @@ Request = (
     | WhereAre
     | ChangeRow
     | FeedIndex
+    | AskUnits
 )
+
+ALWAYS_KNOWN = 11
+"""Nodes of all versions know the requests up to this number, and say in their Hello which others they know."""
+
+
+def announced() -> list[int]:
+    """The numbers of the other requests, for the Hello of this version."""
+    return sorted(tag for kind in get_args(Request) if (tag := number_of(kind)) > ALWAYS_KNOWN)
+
+
+def number_of(kind: type[Request]) -> int:
+    tag = kind.__struct_config__.tag
+    assert isinstance(tag, int)
+    return tag
+
 
 OK = 0
 NOT_MASTER = 1

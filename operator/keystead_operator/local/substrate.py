@@ -178,6 +178,7 @@ def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) ->
             "reads": spec.reads,
             "audit_log": str(data.audit_log(place.name)),
             "audit_level": spec.audit_log,
+            **spec.capacity,
             **cluster.settings,
         },
     }

@@ -17,6 +17,7 @@ from keystead_operator.manifests.frame import (
     identity_name,
     metadata,
 )
+from keystead_operator.spec.capacity import capacity_settings
 
 IDENTITY_FILE: Final = "identity.json"
 
@@ -38,6 +39,7 @@ def node_config(frame: Frame) -> Manifest:
             "lease_ms": round(float(failover["leaseSeconds"]) * 1000),
             "lock": failover["lock"],
             "reads": failover["reads"],
+            **capacity_settings(frame.spec),
         },
     }
     if frame.encrypted:

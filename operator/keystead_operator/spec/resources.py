@@ -9,13 +9,14 @@ from typing import Any, Final
 import msgspec
 
 from keystead_core.cluster_map import KeyAttribute
+from keystead_operator.spec.capacity import capacity_settings
 
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A StorageCluster. `write_quorum` 0 means a majority. Times are in seconds."""
+    """A StorageCluster. `write_quorum` 0 means a majority. Times are in seconds. `capacity`: settings of the nodes."""
 
     name: str
     nodes: int
@@ -29,6 +30,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     audit_log: str = "off"
     node_loss_grace_seconds: float = 300.0
     suspend: bool = False
+    capacity: dict[str, Any] = {}
 
 
 class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,7 @@ def cluster_spec(manifest: dict[str, Any]) -> ClusterSpec:
         audit_log=spec.get("auditLog", "off"),
         node_loss_grace_seconds=duration_seconds(spec["nodeLossGrace"]),
         suspend=spec["suspend"],
+        capacity=capacity_settings(spec),
     )
 
 

@@ -1,4 +1,4 @@
-"""DescribeLimits: the numbers that the service gives a new account. Nothing here meters capacity."""
+"""DescribeLimits: the numbers that the service gives a new account. No account is held to them."""
 
 from typing import Final
 
