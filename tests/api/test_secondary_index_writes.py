@@ -9,11 +9,10 @@ from tests.api.index_tables import INVALID, create_orders, index, table
 from tests.api.test_table_operations import refused
 
 KEY = {"pk": {"S": "p"}, "sk": {"S": "s"}}
-NOT_SUPPORTED = (
-    "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
-)
+NOT_VALID = "One or more parameter values are not valid. "
+NOT_SUPPORTED = f"{NOT_VALID}A value specified for a secondary index key is not supported. "
 UPDATED = (
-    "One or more parameter values are not valid. The update expression attempted to update a secondary index key to a "
+    f"{NOT_VALID}The update expression attempted to update a secondary index key to a "
     "value that is not supported. The AttributeValue for a key attribute cannot contain an empty string value."
 )
 BAD_KEYS: list[tuple[dict[str, Any], str]] = [
