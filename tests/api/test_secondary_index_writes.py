@@ -76,6 +76,15 @@ def test_what_may_be_no_key_of_an_index_is_not_brought_in_by_an_update(
     assert orders_by.get_item(TableName="orders", Key=KEY).get("Item") == (KEY if exists else None)
 
 
+def test_what_may_be_no_key_is_refused_before_a_condition_is_judged(orders_by: Any) -> None:
+    values = {":a": {"N": "1"}}
+    update = {"UpdateExpression": "SET a = :a", "ConditionExpression": "attribute_exists(pk)"}
+    assert refused(orders_by.update_item, TableName="orders", Key=KEY, ExpressionAttributeValues=values, **update) == (
+        "ValidationException",
+        f"{INVALID}Type mismatch for Index Key a Expected: S Actual: N IndexName: by-a",
+    )
+
+
 def test_a_value_that_only_the_item_shows_is_judged_too(orders_by: Any) -> None:
     orders_by.put_item(TableName="orders", Item={**KEY, "n": {"N": "1"}})
     assert refused(orders_by.update_item, TableName="orders", Key=KEY, UpdateExpression="SET a = n") == (
