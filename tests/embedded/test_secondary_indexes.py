@@ -1,4 +1,4 @@
-"""Secondary indexes with boto3 on real nodes: made with a table and added to one, over the rows of several partitions."""
+"""Secondary indexes with boto3 on real nodes: made with a table of several partitions, and added to it."""
 
 from collections.abc import Iterator
 from typing import Any

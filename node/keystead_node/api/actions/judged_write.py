@@ -91,7 +91,7 @@ def _entries(
 
 
 def check_keys(table: TableDefinition, clauses: Clauses) -> None:
-    """What the key attributes of the table and its indexes demand of the clauses. Raises ExpressionError and ItemError."""
+    """What the keys of the table and its indexes demand of the clauses. Raises ExpressionError and ItemError."""
     schema = schema_of_table(table)
     if clauses.update is not None:
         check_update(clauses.update, schema)
