@@ -1,5 +1,6 @@
 """The row keys that a query names: one partition key, and at most one condition on the sort key; of an index whose keys
-have more attributes, equalities on the first of them before that."""
+have more attributes, equalities on the first of them before that.
+"""
 
 from typing import Any
 
@@ -10,27 +11,12 @@ from keystead_core.items import binary_content
 from keystead_core.keyspace import KeyRange, encode_prefix, keys_with_prefix, make_row_key
 
 
-def query_range(
-    hash_key: KeyAttribute,
-    hash_content: Any,
-    range_key: KeyAttribute | None = None,
-    operator: str = "",
-    operands: tuple[Any, ...] = (),
-) -> KeyRange:
-    """The row keys of the items whose partition key is `hash_content` and whose sort key stands as `operator` says.
+def query_range(schema: KeySchema, condition: KeyCondition) -> KeyRange:
+    """The row keys of the items, or index entries, that the condition selects. `schema`: of the table or index; in an
+    index more follows behind the parts of its own attributes.
 
-    `operator`: "" (any sort key), = < <= > >= BETWEEN begins_with; contents are as in a checked attribute value, of the
-    key's type. The range is empty (its ends meet) where nothing can be in it. Raises ItemError, as for a bad key.
+    The range is empty (its ends meet) where nothing can be in it. Raises ItemError, as for a bad key.
     """
-    prefix = make_row_key(key_part(hash_key, hash_content, True))
-    if range_key is None or not operator:
-        return keys_with_prefix(prefix)
-    return _range_within(prefix, range_key, operator, operands)
-
-
-def schema_range(schema: KeySchema, condition: KeyCondition) -> KeyRange:
-    """The same for the keys of a table or an index: the rows, or entries, that the condition selects. In an index more
-    follows behind the parts of its own attributes."""
     hash_parts = [key_part(key, content, True) for key, content in zip(schema.hash, condition.hash, strict=True)]
     range_parts = [
         key_part(key, content, False) for key, content in zip(schema.range, condition.equal_range, strict=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from keystead_core.keyspace import encode_text, make_row_key
 from tests.api.conftest import Front
 from tests.api.index_tables import INVALID, create_orders, index, table
 from tests.api.test_table_operations import refused
@@ -203,20 +204,17 @@ def test_a_start_key_has_to_lie_where_the_query_reads(
 
 def test_a_scan_goes_on_in_the_segment_of_its_start_key(filled: Any) -> None:
     asked = {"TableName": "orders", "IndexName": "by-a", "ExclusiveStartKey": START, "TotalSegments": 2}
-    messages = [
-        refused(filled.scan, **asked, Segment=segment)[1] if not _is_in(filled, asked, segment) else ""
-        for segment in range(2)
-    ]
-    assert sorted(messages)[0] == ""
-    assert sorted(messages)[1].startswith(f"{BAD_START}: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with")
+    own = _hash_of(START) >> 63
+    filled.scan(**asked, Segment=own)
+    assert refused(filled.scan, **asked, Segment=1 - own) == (
+        "ValidationException",
+        f"{BAD_START}: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. TotalSegments: 2 "
+        f"Segment: {1 - own}",
+    )
 
 
-def _is_in(client: Any, asked: dict[str, Any], segment: int) -> bool:
-    try:
-        client.scan(**asked, Segment=segment)
-    except client.exceptions.ClientError:
-        return False
-    return True
+def _hash_of(entry: dict[str, Any]) -> int:
+    return int.from_bytes(make_row_key(encode_text(entry["a"]["S"]))[:8], "big")
 
 
 @pytest.mark.parametrize(
@@ -295,9 +293,8 @@ def test_what_a_scan_of_an_index_cannot_answer_is_refused(
 def test_a_name_that_no_index_can_have_is_refused_as_such(filled: Any) -> None:
     assert refused(filled.scan, TableName="orders", IndexName="a!") == (
         "ValidationException",
-        "2 validation errors detected: Value 'a!' at 'indexName' failed to satisfy constraint: Member must have length "
-        "greater than or equal to 3; Value 'a!' at 'indexName' failed to satisfy constraint: Member must satisfy "
-        "regular expression pattern: [a-zA-Z0-9_.-]+",
+        "1 validation error detected: Value 'a!' at 'indexName' failed to satisfy constraint: Member must have length "
+        "greater than or equal to 3",
     )
 
 

@@ -9,11 +9,10 @@ from tests.api.index_tables import INVALID, create_orders, index, table
 from tests.api.test_table_operations import refused
 
 KEY = {"pk": {"S": "p"}, "sk": {"S": "s"}}
-NOT_SUPPORTED = (
-    "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
-)
+NOT_VALID = "One or more parameter values are not valid. "
+NOT_SUPPORTED = f"{NOT_VALID}A value specified for a secondary index key is not supported. "
 UPDATED = (
-    "One or more parameter values are not valid. The update expression attempted to update a secondary index key to a "
+    f"{NOT_VALID}The update expression attempted to update a secondary index key to a "
     "value that is not supported. The AttributeValue for a key attribute cannot contain an empty string value."
 )
 BAD_KEYS: list[tuple[dict[str, Any], str]] = [
@@ -75,6 +74,15 @@ def test_what_may_be_no_key_of_an_index_is_not_brought_in_by_an_update(
     legacy = {name: {"Value": value, "Action": "PUT"}}
     assert refused(orders_by.update_item, TableName="orders", Key=KEY, AttributeUpdates=legacy) == refusal
     assert orders_by.get_item(TableName="orders", Key=KEY).get("Item") == (KEY if exists else None)
+
+
+def test_what_may_be_no_key_is_refused_before_a_condition_is_judged(orders_by: Any) -> None:
+    values = {":a": {"N": "1"}}
+    update = {"UpdateExpression": "SET a = :a", "ConditionExpression": "attribute_exists(pk)"}
+    assert refused(orders_by.update_item, TableName="orders", Key=KEY, ExpressionAttributeValues=values, **update) == (
+        "ValidationException",
+        f"{INVALID}Type mismatch for Index Key a Expected: S Actual: N IndexName: by-a",
+    )
 
 
 def test_a_value_that_only_the_item_shows_is_judged_too(orders_by: Any) -> None:

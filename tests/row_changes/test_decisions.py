@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keystead_core.expressions import Placeholders, attribute_updates, read_condition, read_update
+from keystead_core.indexes.key_values import IndexKey
 from keystead_core.items import ITEM_BYTES_MAX, check_attributes, decode_row, encode_row
 from keystead_core.row_changes import (
     CONDITION_FAILED,
@@ -215,3 +216,46 @@ def test_a_change_of_an_earlier_version_is_read() -> None:
     assert decode_outcome(msgspec.msgpack.encode([DONE])) == Outcome(DONE)
     decision = decide(msgspec.msgpack.encode([PUT, None, ROW]), None)
     assert decision.value == ROW
+
+
+BY_N = (IndexKey("by-n", "n", "N", True), IndexKey("by-n", "s", "S", False))
+REFUSED_KEYS: list[tuple[str, dict[str, Any], str]] = [
+    ("SET n = :v", {"S": "5"}, "Type mismatch for Index Key n Expected: N Actual: S IndexName: by-n"),
+    ("SET n = l", {}, "Type mismatch for Index Key n Expected: N Actual: L IndexName: by-n"),
+    ("SET s = :v", {"S": "x" * 1025}, "Size limit exceeded for Index Key s Actual Size: 1025 bytes Max Size: 1024"),
+    ("SET s = :v", {"S": ""}, "cannot contain an empty string value."),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "message"), REFUSED_KEYS)
+def test_an_update_to_what_may_be_no_key_of_an_index_is_refused(text: str, value: Any, message: str) -> None:
+    values = {"v": value} if value else {}
+    decision, outcome = judged(RowChange(UPDATE, None, None, update(text, **values), KEY, index_keys=BY_N))
+    assert (decision.writes, outcome.status) == (False, REFUSED)
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("text", ["REMOVE n", "SET s = :v", "ADD n :n"])
+def test_a_key_of_an_index_may_come_and_change_and_go(text: str) -> None:
+    values = {name: value for name, value in {"v": {"S": "x"}, "n": {"N": "1"}}.items() if f":{name}" in text}
+    decision, _ = judged(RowChange(UPDATE, None, None, update(text, **values), KEY, index_keys=BY_N))
+    assert decision.writes
+
+
+def test_a_value_that_an_update_leaves_alone_is_not_judged() -> None:
+    keys = (IndexKey("by-m", "m", "S", True),)
+    change = RowChange(UPDATE, None, None, update("SET s = :v", v={"S": "x"}), KEY, index_keys=keys)
+    assert judged(change)[1].status == DONE
+    _, outcome = judged(msgspec.structs.replace(change, update=update("SET m.x = :v", v={"S": "x"})))
+    assert outcome.status == REFUSED
+
+
+@pytest.mark.parametrize("kind", [PUT, DELETE, UPDATE])
+def test_the_row_before_and_after_is_told_where_it_is_asked_for(kind: int) -> None:
+    value = encode_row({**KEY, "new": {"S": "x"}})[0] if kind == PUT else None
+    changed = update("SET n = :v", v={"N": "6"}) if kind == UPDATE else None
+    change = RowChange(kind, None, value, changed, KEY, rows=True)
+    decision, outcome = judged(change)
+    assert (outcome.old_row, outcome.new_row) == (ROW, decision.value)
+    _, unasked = judged(msgspec.structs.replace(change, rows=False))
+    assert unasked.old_row is unasked.new_row is None

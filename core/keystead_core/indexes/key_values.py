@@ -8,6 +8,7 @@ than the index.
 import msgspec
 
 from keystead_core.cluster_map import TableDefinition
+from keystead_core.expressions.tree import Literal, Update
 from keystead_core.item_keys import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX
 from keystead_core.items import Attribute, Item, ItemError, binary_content
 
@@ -43,6 +44,16 @@ def check_index_keys(keys: tuple[IndexKey, ...], item: Item) -> None:
         value = item.get(key.name)
         if value is not None:
             _check(key, value, False)
+
+
+def check_index_keys_set(keys: tuple[IndexKey, ...], update: Update) -> None:
+    """Checks what an update sets whatever the item holds: such a request is refused before its condition is judged.
+    Raises ItemError."""
+    values = {action.path.elements: action.value for action in update.actions if action.section == "SET"}
+    for key in keys:
+        value = values.get((key.name,))
+        if isinstance(value, Literal):
+            _check(key, value.attribute, True)
 
 
 def check_updated_index_keys(keys: tuple[IndexKey, ...], before: Item, after: Item) -> None:

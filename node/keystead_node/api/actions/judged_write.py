@@ -21,7 +21,7 @@ from keystead_core.expressions import (
     read_update,
     schema_of_table,
 )
-from keystead_core.indexes.key_values import index_keys_of
+from keystead_core.indexes.key_values import check_index_keys_set, index_keys_of
 from keystead_core.row_changes import (
     CONDITION_FAILED,
     REFUSED,
@@ -91,10 +91,11 @@ def _entries(
 
 
 def check_keys(table: TableDefinition, clauses: Clauses) -> None:
-    """What the table's key attributes demand of the clauses. Raises ExpressionError."""
+    """What the keys of the table and its indexes demand of the clauses. Raises ExpressionError and ItemError."""
     schema = schema_of_table(table)
     if clauses.update is not None:
         check_update(clauses.update, schema)
+        check_index_keys_set(index_keys_of(table), clauses.update)
     if clauses.condition is not None:
         check_scalar_keys(paths_of(clauses.condition), schema)
 

@@ -19,7 +19,7 @@ from keystead_core.expressions import (
 from keystead_core.item_keys import range_behind
 from keystead_core.items import Item, ItemError
 from keystead_core.keyspace import KeyRange
-from keystead_core.query_ranges import schema_range
+from keystead_core.query_ranges import query_range
 from keystead_node.api.context import Context, is_served
 from keystead_node.api.pages import page_response, read_page
 from keystead_node.api.requests import QueryRequest, RequestReader
@@ -84,7 +84,7 @@ def _rows_to_read(target: Target, request: QueryRequest, prepared: _Prepared) ->
     schema = target.schema
     start = None if request.ExclusiveStartKey is None else _start(target, request.ExclusiveStartKey)
     condition = key_condition(keys, schema) if isinstance(keys, Condition) else select_keys(keys, schema)
-    key_range = schema_range(schema, condition)
+    key_range = query_range(schema, condition)
     if request.ExclusiveStartKey is not None and start is not None:
         within = target.start_within(request.ExclusiveStartKey, condition)
         key_range = _range_left(key_range, start, within, condition, not request.ScanIndexForward)
