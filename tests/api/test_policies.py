@@ -201,10 +201,11 @@ def test_what_is_said_twice_is_judged_as_it_is_done(signed_front: Front, limited
     client = limited(statement("Allow", "dynamodb:*", TABLES + "orders"))
     first = "secret" if last == "orders" else "orders"
     asked = {"Keys": [ITEM]}
+    names = [f'"TableName":"{table}"' for table in (first, last)]
+    batches = [f'"RequestItems":{json.dumps({table: asked})}' for table in (first, last)]
     bodies = {
-        "GetItem": '{"TableName":"%s","Key":%s,"TableName":"%s"}' % (first, json.dumps(ITEM), last),
-        "BatchGetItem": '{"RequestItems":{"%s":%s},"RequestItems":{"%s":%s}}'
-        % (first, json.dumps(asked), last, json.dumps(asked)),
+        "GetItem": f'{{{names[0]},"Key":{json.dumps(ITEM)},{names[1]}}}',
+        "BatchGetItem": f"{{{','.join(batches)}}}",
     }
 
     def rewrite(request: Any, operation_name: str, **_: Any) -> None:
