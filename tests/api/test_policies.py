@@ -200,10 +200,12 @@ def test_what_is_said_twice_is_judged_as_it_is_done(signed_front: Front, limited
         admin.put_item(TableName=table, Item=ITEM | {"in": {"S": table}})
     client = limited(statement("Allow", "dynamodb:*", TABLES + "orders"))
     first = "secret" if last == "orders" else "orders"
-    asked = json.dumps({"Keys": [ITEM]})
+    asked = {"Keys": [ITEM]}
+    names = [f'"TableName":"{table}"' for table in (first, last)]
+    batches = [f'"RequestItems":{json.dumps({table: asked})}' for table in (first, last)]
     bodies = {
-        "GetItem": f'{{"TableName":"{first}","Key":{json.dumps(ITEM)},"TableName":"{last}"}}',
-        "BatchGetItem": f'{{"RequestItems":{{"{first}":{asked}}},"RequestItems":{{"{last}":{asked}}}}}',
+        "GetItem": f'{{{names[0]},"Key":{json.dumps(ITEM)},{names[1]}}}',
+        "BatchGetItem": f"{{{','.join(batches)}}}",
     }
 
     def rewrite(request: Any, operation_name: str, **_: Any) -> None:

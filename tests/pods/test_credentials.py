@@ -1,5 +1,5 @@
-"""With a directory of access keys, nodes serve those who sign with one of them, as far as the key's policy goes; both
-may change at any time."""
+"""With a directory of access keys, nodes serve those who sign with one of them, as far as its policy goes; both may
+change at any time."""
 
 import json
 import urllib.error
