@@ -99,6 +99,7 @@ def test_a_new_accountant_every_five_seconds_does_not_add_up_to_more_than_the_ra
 
 def test_what_is_owed_is_owed_still_when_the_accountant_did_not_hear_it() -> None:
     allowance = Allowance(0)
+    allowance.granted(Grant(0.0, True, 10.0), 0)
     allowance.spend(50)
     ask = allowance.ask(SECOND)
     assert (ask.returned, allowance.tokens) == (-50, 0)

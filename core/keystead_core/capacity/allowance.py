@@ -33,8 +33,8 @@ class Allowance:
     """`tokens`: to spend, below 0: owed. `low`: at or below that, it is time to ask."""
 
     __slots__ = (
-        "_alone_since", "_answered_at", "_asked_at", "_even", "_is_new", "_made_at", "_share", "_spent", "_waiting", "is_asking",
-        "is_scarce", "low", "tokens",
+        "_alone_since", "_answered_at", "_asked_at", "_even", "_is_new", "_made_at", "_share", "_spent", "_waiting",
+        "is_asking", "is_scarce", "low", "tokens",
     )  # fmt: skip
 
     def __init__(self, now: Micros) -> None:
