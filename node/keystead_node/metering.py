@@ -170,7 +170,7 @@ class Metering:
             for key, meter in list(self._lively.items()):
                 if meter.answered is not None:
                     continue
-                if meter.allowance.is_done(now) or key.table not in self._keeper.map.tables:
+                if meter.allowance.is_done(now) or key.resource not in self._keeper.map.tables:
                     del self._lively[key]
                 elif meter.allowance.has_to_settle(now):
                     self._ask_soon(meter)
@@ -202,8 +202,8 @@ class Metering:
         return self._accountant.settle(key, limit, term, router, asked.returned, asked.wanted, now)
 
     def resource(self, name: str) -> MeteredResource | None:
-        """What has units under this name; None if there is no such table. An index with units of its own comes in
-        here, by its name TABLE/INDEX."""
+        """What has units under this name of the map; None if there is none. An index with units of its own comes in
+        here, and at `TableUses`."""
         table = self._keeper.map.tables.get(name)
         return resource_of_table(table) if table is not None else None
 
@@ -211,8 +211,8 @@ class Metering:
         """The partition whose master accounts for the limit."""
         if key.partition != WHOLE:
             entry = self._keeper.map.partitions.get(key.partition)
-            return entry.id if entry is not None and entry.table == key.table else None
-        index = self._keeper.routes.table(key.table)
+            return entry.id if entry is not None and entry.table == key.resource else None
+        index = self._keeper.routes.table(key.resource)
         return index.entries[0].id if index is not None and index.entries else None
 
     def _accountant_of(self, key: MeterKey) -> NodeId:

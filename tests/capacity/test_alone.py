@@ -3,6 +3,7 @@
 import pytest
 
 from keystead_core.capacity.accountant import Grant, Term
+from keystead_core.capacity.admission import Verdict, judge
 from keystead_core.capacity.allowance import SHARE_DECAY, Allowance, Ask
 from keystead_core.ids import MILLISECOND, SECOND
 from tests.capacity.routers import Routers, provisioned
@@ -39,6 +40,13 @@ def test_a_router_that_had_no_share_gets_one() -> None:
     allowance = alone(0, 30)
     assert 0 < made(allowance, 0, SECOND) < 5
     assert made(allowance, SECOND, 60 * SECOND) > 0.8 * 59 * 30
+
+
+def test_a_router_that_never_had_an_answer_lets_the_first_request_through() -> None:
+    allowance = Allowance(0)
+    allowance.unanswered(allowance.ask(0), False, 2, 0)
+    assert judge([allowance], 1.0, 0).verdict is Verdict.PASSED
+    assert judge([allowance], 1.0, 0).verdict is Verdict.REFUSED
 
 
 def test_no_more_than_a_second_is_saved_alone() -> None:
@@ -91,6 +99,7 @@ def test_a_new_accountant_every_five_seconds_does_not_add_up_to_more_than_the_ra
 
 def test_what_is_owed_is_owed_still_when_the_accountant_did_not_hear_it() -> None:
     allowance = Allowance(0)
+    allowance.granted(Grant(0.0, True, 10.0), 0)
     allowance.spend(50)
     ask = allowance.ask(SECOND)
     assert (ask.returned, allowance.tokens) == (-50, 0)

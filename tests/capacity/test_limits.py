@@ -3,11 +3,9 @@
 from typing import Any
 
 from keystead_core.capacity.limits import (
-    WHOLE,
     CapacitySettings,
     Cause,
     Kind,
-    MeterKey,
     limits_of,
     resource_of_table,
 )
@@ -73,8 +71,3 @@ def test_a_second_is_saved_whatever_the_settings_say() -> None:
     resource = resource_of_table(table(billing_mode="PROVISIONED", read_units=7, write_units=1))
     limit = limits_of(resource, Kind.READ, CapacitySettings(burst_seconds=0.1)).whole
     assert limit is not None and limit.burst == 7
-
-
-def test_an_index_is_a_resource_of_its_table() -> None:
-    key = MeterKey("orders/by-date", Kind.READ, WHOLE)
-    assert (key.table, MeterKey("orders", Kind.READ, WHOLE).table) == ("orders", "orders")

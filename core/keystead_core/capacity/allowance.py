@@ -33,8 +33,8 @@ class Allowance:
     """`tokens`: to spend, below 0: owed. `low`: at or below that, it is time to ask."""
 
     __slots__ = (
-        "_alone_since", "_answered_at", "_asked_at", "_even", "_made_at", "_share", "_spent", "_waiting", "is_asking",
-        "is_scarce", "low", "tokens",
+        "_alone_since", "_answered_at", "_asked_at", "_even", "_is_new", "_made_at", "_share", "_spent", "_waiting",
+        "is_asking", "is_scarce", "low", "tokens",
     )  # fmt: skip
 
     def __init__(self, now: Micros) -> None:
@@ -50,6 +50,7 @@ class Allowance:
         self._made_at = now
         self._share = 0.0
         self._even = 0.0
+        self._is_new = True
 
     @property
     def is_alone(self) -> bool:
@@ -110,6 +111,7 @@ class Allowance:
 
     def granted(self, grant: Grant, now: Micros) -> None:
         self.is_asking = False
+        self._is_new = False
         self._alone_since = None
         self._answered_at = now
         self._share = grant.share
@@ -128,6 +130,11 @@ class Allowance:
         if self._alone_since is None:
             self._alone_since = self._made_at = now
         self.low = 0.0
+        if self._is_new:
+            # Whoever never had an answer has no share to begin with: a table that was just made, or a node that just
+            # started, is not to refuse its first request.
+            self._is_new = False
+            self.tokens += even * PERIOD / SECOND
         self.look(now)
 
     # -- rest -----------------------------------------------------------------------------------------------------

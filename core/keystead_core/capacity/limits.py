@@ -37,15 +37,12 @@ class Cause(IntEnum):
 
 
 class MeterKey(NamedTuple):
-    """One limit: of a resource (the name of a table; of an index, TABLE/INDEX), or of one of its partitions."""
+    """One limit: of a resource, by the name under which the map has its partitions (a table's; an index with units of
+    its own has one too, which begins with TABLE/), or of one of its partitions."""
 
     resource: str
     kind: Kind
     partition: PartitionId
-
-    @property
-    def table(self) -> str:
-        return self.resource.partition("/")[0]
 
 
 class CapacitySettings(msgspec.Struct, frozen=True, kw_only=True):

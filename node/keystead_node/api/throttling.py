@@ -58,8 +58,9 @@ class ProvisionedThroughputExceeded(CapacityExceeded):
 
 
 def capacity_exceeded(resource: str, is_provisioned: bool, kind: Kind, cause: Cause) -> CapacityExceeded:
-    """The error for a request about `resource` (TABLE, or TABLE/INDEX) that went beyond the limit `cause`."""
-    table, _, index = resource.partition("/")
+    """The error for a request about `resource` (TABLE, or TABLE/...INDEX) that went beyond the limit `cause`."""
+    table, _, rest = resource.partition("/")
+    index = rest.rpartition("/")[2]
     reason = f"{'Index' if index else 'Table'}{kind.name.capitalize()}{_LIMITS[cause]}"
     arn = table_arn(table) + (f"/index/{index}" if index else "")
     if is_provisioned:
