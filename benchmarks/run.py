@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gaps, many_partitions, requests, signatures, throughput
+from benchmarks import gaps, index_lag, many_partitions, requests, signatures, throughput
 from benchmarks.programs import MissingProgram
 from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
@@ -32,6 +32,7 @@ CASES: dict[str, Case] = {
     "dynamodb-local-items": _throughput("dynamodb-local-items"),
     "batches": _in_rounds(requests.batches),
     "refusals": _in_rounds(requests.refusals),
+    "index-lag": _in_rounds(index_lag.lag),
     "signatures": _in_rounds(signatures.compare),
     "failover": lambda quick: gaps.failover(3 if quick else 20),
     "handover": lambda quick: gaps.handover(3 if quick else 20),

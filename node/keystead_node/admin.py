@@ -233,9 +233,17 @@ def _is_voter(r: Any) -> bool:
 def _as_object(kind: Any) -> Any:
     """The command's fields as an object with names, as people write them (on the wire they are an array)."""
     if kind not in _objects:
-        fields = [(f.name, f.type) if f.required else (f.name, f.type, f.default) for f in msgspec.structs.fields(kind)]
+        fields = [(f.name, f.type, *_default_of(f)) for f in msgspec.structs.fields(kind)]
         _objects[kind] = msgspec.defstruct(kind.__name__, fields, forbid_unknown_fields=True)
     return _objects[kind]
+
+
+def _default_of(field: Any) -> list[Any]:
+    """The default of a command's field, if it has one: a value, or what makes a fresh one."""
+    if field.required:
+        return []
+    made = field.default_factory is not msgspec.NODEFAULT
+    return [msgspec.field(default_factory=field.default_factory) if made else field.default]
 
 
 _objects: dict[Any, Any] = {}
