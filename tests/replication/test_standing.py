@@ -2,13 +2,14 @@
 
 import msgspec
 
-from keystead_core.ids import MILLISECOND, ReplicaId
+from keystead_core.ids import MILLISECOND, SECOND, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG
 from keystead_core.log.record import Kind, make_record
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
 from keystead_core.replication import suspicion
 from keystead_core.replication.membership import encode_membership
+from keystead_core.replication.replica import PLANNED
 from tests.replication.rig import BOOT, FOUNDING, GROUP, B, C, Rig, chain, founding_record, point, sent
 
 
@@ -36,6 +37,21 @@ def test_candidate_that_is_no_voter_by_the_newer_log_that_it_fetched_does_not_le
     rig.sync()
     assert rig.replica.role == "follower"
     assert rig.replica.why == "not a full voter by the log that was fetched"
+
+
+def test_a_member_that_returns_from_maintenance_stands_where_its_master_went_meanwhile() -> None:
+    """Found by the simulator (219862): it was not allowed to when the master went, and nothing asked it again."""
+    rig = Rig([founding_record()])
+    rig.replica.ineligible = PLANNED
+    rig.pass_time(2 * SECOND)
+    assert rig.replica.why == "cannot stand: planned"
+    rig.step(ev.Resume())
+    rig.hear(B, msg.EligibilityReply(GROUP, ReplicaId(2), BOOT, False, ""))
+    rig.sync()
+    assert rig.replica.unfit == ""
+    before = len(rig.effects)
+    rig.pass_time(2 * SECOND)
+    assert sent(rig.effects[before:], msg.Probe, B)
 
 
 def test_candidate_that_is_too_far_behind_leaves_the_next_turn_to_its_supporters() -> None:

@@ -399,6 +399,7 @@ class Node:
         if 0 < r.counts_from <= self.synced:
             r.counts_from = 0
             self.leases.recheck(r)
+            suspicion.suspect_without_grant(r)
         match r.role:
             case "master":
                 master.advance(r)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keystead_core.ids import MILLISECOND, Epoch, Micros
 from keystead_core.replication import election
-from keystead_core.replication.replica import Replica
+from keystead_core.replication.replica import FOLLOWER, Replica
 
 RANK_DELAY: Micros = 30 * MILLISECOND
 RANK_DELAY_PER_GROUP: Micros = 200
@@ -17,6 +17,12 @@ def suspect(r: Replica, delay: Micros) -> None:
     rank_delay = RANK_DELAY + len(node.replicas) * RANK_DELAY_PER_GROUP
     r.election_at = node.now + delay + rank(r) * rank_delay + node.jitter(20 * MILLISECOND)
     r.wake(r.election_at)
+
+
+def suspect_without_grant(r: Replica) -> None:
+    """It may stand again: while it could not, its master may have gone, which no grant that lapses would tell it."""
+    if r.role == FOLLOWER and not r.node.leases.is_granting(r):
+        suspect(r, r.node.settings.granted)
 
 
 def patience(r: Replica, epoch: Epoch) -> Micros:
