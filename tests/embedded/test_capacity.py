@@ -86,9 +86,9 @@ def put_for(dynamodb: Any, table: str, seconds: float, keys: int = 1000) -> int:
 
 
 def exhaust(dynamodb: Any, table: str) -> ClientError:
-    """Puts until one is refused."""
+    """Puts until one is refused; of some units each, so that a slow machine too is faster than what flows in."""
     for number in range(10_000):
-        refusal = put(dynamodb, table, f"e{number}")
+        refusal = put(dynamodb, table, f"e{number}", 5000)
         if refusal is not None:
             return refusal
     raise AssertionError(f"10,000 writes to {table}, and none was refused")
@@ -141,7 +141,8 @@ def test_more_units_by_update_table_are_there_soon(cluster: Cluster, clients: li
     exhaust(clients[1], "grows")
     units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 15}
     clients[0].update_table(TableName="grows", ProvisionedThroughput=units)
-    assert put_for(clients[1], "grows", 4.0) >= 0.9 * 15 * 4
+    # Some of the first second's go into what is owed; at the old rate it would be four, and that only after seconds.
+    assert put_for(clients[1], "grows", 4.0) >= 0.7 * 15 * 4
     clients[0].update_table(TableName="grows", BillingMode="PAY_PER_REQUEST")
     cluster.wait_until("nothing is refused on demand", lambda: put(clients[1], "grows", "a") is None, 10)
 
@@ -173,6 +174,7 @@ def test_a_large_item_is_paid_for_after_it_was_read_or_written(clients: list[Any
 def test_one_node_that_gets_all_requests_may_use_the_whole_of_the_units(clients: list[Any]) -> None:
     create(clients[0], "hot", 5, 20, partitions=3)
     exhaust(clients[1], "hot")
+    time.sleep(1.0)  # The last one that was let through may owe some units still.
     done: list[int] = []
     seconds = 8.0
     threads = [
@@ -183,7 +185,7 @@ def test_one_node_that_gets_all_requests_may_use_the_whole_of_the_units(clients:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 0.95 * 20 * seconds <= sum(done) <= 20 * (seconds + 1) + 3
+    assert 0.95 * 20 * seconds <= sum(done) <= 20 * (seconds + 2) + 3
 
 
 def test_a_partition_may_use_what_others_leave_up_to_a_partitions_units(clients: list[Any]) -> None:
