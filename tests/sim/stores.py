@@ -80,6 +80,9 @@ class Stores:
         process.answer_puts(partition, lsn)
         process.step(ev.Applied(partition, lsn))
 
+    def on_indexes(self, partition: PartitionId) -> None:
+        """No simulated table has an index."""
+
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def get(self, partition: PartitionId) -> PartitionStore:
