@@ -165,6 +165,15 @@ def test_node_that_refuses_its_volume_ends_up_with_its_line_and_code(keystead: A
     assert keystead.ok("down") == "was not running\n"
 
 
+def test_an_audited_cluster_has_a_log_for_each_node(keystead: Any) -> None:
+    keystead.ok("up", "--port", "0", "--nodes", "2", "--detach", "--set", "auditLog=denied")
+    for node in ("node-0", "node-1"):
+        config = json.loads((keystead.data / "run" / f"{node}.config.json").read_text())
+        assert config["insecure_no_auth"]
+        assert config["settings"]["audit_level"] == "denied"
+        assert config["settings"]["audit_log"] == str(keystead.data / "run" / f"{node}.audit.jsonl")
+
+
 def test_settings_reach_the_cluster_and_its_nodes(keystead: Any) -> None:
     keystead.ok(
         "up",

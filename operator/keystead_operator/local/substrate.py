@@ -158,6 +158,8 @@ def admin_address(place: Place) -> str:
 def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) -> dict[str, Any]:
     """The configuration file of one node process. `spec` is the ClusterSpec."""
     host = socket.gethostname()
+    is_audited = spec.audit_log != "off"
+    audit = {"audit_log": str(data.audit_log(place.name)), "audit_level": spec.audit_log} if is_audited else {}
     return {
         "cluster": cluster.cluster,
         "name": place.name,
@@ -176,8 +178,7 @@ def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) ->
             "lease_ms": round(spec.lease_seconds * 1000),
             "lock": spec.lock,
             "reads": spec.reads,
-            "audit_log": str(data.audit_log(place.name)),
-            "audit_level": spec.audit_log,
+            **audit,
             **spec.capacity,
             **cluster.settings,
         },
