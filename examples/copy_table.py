@@ -1,11 +1,11 @@
-"""Copies a table from one DynamoDB endpoint to another: its keys, its items and its time to live.
+"""Copies a table from one DynamoDB endpoint to another: keys, indexes, items and time to live.
 
     python examples/copy_table.py orders --from-region eu-west-1 --to http://127.0.0.1:8000
 
 Without --from it reads from AWS, without --to it writes there; credentials are those that boto3 finds. The table is
 made if the target has none, with capacity on demand. Items are put: what is there under the same key is replaced, so
-the copy may be run again. It is no snapshot: a write that the source takes meanwhile may or may not be in it. Indexes,
-streams and tags are not copied.
+the copy may be run again. It is no snapshot: a write that the source takes meanwhile may or may not be in it. Streams
+and tags are not copied.
 
 Exit code 0: every item that was read has been written.
 """
@@ -22,6 +22,7 @@ import boto3
 from botocore.config import Config
 
 BATCH_ITEMS = 25
+INDEXES = ("LocalSecondaryIndexes", "GlobalSecondaryIndexes")
 PAUSE_SECONDS_MAX = 10.0
 
 
@@ -37,19 +38,22 @@ def client(endpoint: str | None, region: str) -> Any:
 def make_table(source: Any, target: Any, name: str) -> None:
     """Makes the table where it is not, and waits until it can be written."""
     described = source.describe_table(TableName=name)["Table"]
-    keys = {element["AttributeName"] for element in described["KeySchema"]}
+    wanted = {kind: [index_of(index) for index in described[kind]] for kind in INDEXES if described.get(kind)}
     try:
         target.create_table(
             TableName=name,
             KeySchema=described["KeySchema"],
-            AttributeDefinitions=[
-                given for given in described["AttributeDefinitions"] if given["AttributeName"] in keys
-            ],
+            AttributeDefinitions=described["AttributeDefinitions"],
             BillingMode="PAY_PER_REQUEST",
+            **wanted,
         )
     except target.exceptions.ResourceInUseException:
         print(f"{name} is there already")
     target.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
+
+
+def index_of(described: dict[str, Any]) -> dict[str, Any]:
+    return {member: described[member] for member in ("IndexName", "KeySchema", "Projection")}
 
 
 def copy_time_to_live(source: Any, target: Any, name: str) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,35 @@ def fill(front: Front) -> None:
         item = {"pk": {"S": f"k{number % 13}"}, "sk": {"N": str(number)}, "b": {"B": b"\x00\xff"}, "l": {"L": []}}
         client.put_item(TableName="lines", Item=item)
     client.update_time_to_live(TableName="lines", TimeToLiveSpecification={"Enabled": True, "AttributeName": "ends"})
+
+
+def test_a_table_is_copied_with_its_indexes(front: Front, other_front: Front) -> None:
+    keys = [("pk", "HASH"), ("sk", "RANGE")]
+    front.client().create_table(
+        TableName="lines",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "g")],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+        LocalSecondaryIndexes=[index("by-g", ("pk", "HASH"), ("g", "RANGE"))],
+        GlobalSecondaryIndexes=[index("of-g", ("g", "HASH"))],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    item = {"pk": {"S": "p"}, "sk": {"S": "s"}, "g": {"S": "x"}, "n": {"N": "1"}}
+    front.client().put_item(TableName="lines", Item=item)
+    copy(front, other_front)
+    for name, condition in (("by-g", "pk = :p AND g = :g"), ("of-g", "g = :g")):
+        values = {":p": {"S": "p"}, ":g": {"S": "x"}}
+        found = other_front.client().query(
+            TableName="lines",
+            IndexName=name,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={value: values[value] for value in values if value in condition},
+        )
+        assert found["Items"] == [item]
+
+
+def index(name: str, *keys: tuple[str, str]) -> dict[str, Any]:
+    schema = [{"AttributeName": key, "KeyType": kind} for key, kind in keys]
+    return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
 
 
 def test_a_table_is_copied_with_its_keys_items_and_time_to_live(front: Front, other_front: Front) -> None:

@@ -29,6 +29,7 @@ KEY_CONDITIONS = st.one_of(
     st.just("pk = :v AND sk BETWEEN :w AND :x"),
     st.just("pk = :v AND begins_with(sk, :w)"),
     st.just("#n = :v"),
+    st.just("g = :v"),
 )
 PROJECTIONS = st.lists(PATHS, min_size=1, max_size=4).map(", ".join)
 _SUMS = st.one_of(

@@ -13,7 +13,19 @@ from botocore.model import Shape
 from hypothesis import strategies as st
 
 from tests.api.fuzz.expressions import expressions
-from tests.api.fuzz.values import ANY_VALUES, ARN, ATTRIBUTE_NAMES, KEY_VALUES, TABLE_NAMES, TABLES, keys_of
+from tests.api.fuzz.values import (
+    ANY_VALUES,
+    ARN,
+    ATTRIBUTE_NAMES,
+    GLOBAL_INDEX,
+    INDEX_NAMES,
+    INDEXED,
+    KEY_VALUES,
+    LOCAL_INDEX,
+    TABLE_NAMES,
+    TABLES,
+    keys_of,
+)
 
 MODEL: Any = botocore.session.get_session().get_service_model("dynamodb")
 OPERATIONS: list[str] = sorted(MODEL.operation_names)
@@ -47,6 +59,8 @@ def requests(draw: st.DrawFn, operation: str) -> Members:
     if draw(MOSTLY):
         _leave_out_legacy(members)
         _fit_placeholders(draw, members)
+        if operation in ("Query", "Scan") and not draw(MOSTLY):
+            members["IndexName"] = draw(INDEX_NAMES)
         if operation == "Query":
             _fit_key_values(draw, members)
     return members
@@ -85,19 +99,28 @@ def _fit_schema(draw: st.DrawFn, members: Members) -> None:
     members["AttributeDefinitions"] = [
         {"AttributeName": key["AttributeName"], "AttributeType": draw(kinds)} for key in members["KeySchema"]
     ]
+    for kind in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes"):
+        for index in members.get(kind, []):
+            index["KeySchema"] = members["KeySchema"]
 
 
 def _fit_key_values(draw: st.DrawFn, members: Members) -> None:
     """What a Query compares its keys with is of their types, and it does not name a sort key where there is none."""
-    keys = TABLES.get(str(members.get("TableName")).removeprefix(ARN), {})
     given = members.get("ExpressionAttributeValues")
+    keys = TABLES.get(str(members.get("TableName")).removeprefix(ARN), {})
+    pk, sk = "pk", "sk"
+    if "sk" in keys and members.get("IndexName") in (LOCAL_INDEX, GLOBAL_INDEX):
+        members["TableName"], keys = INDEXED, TABLES[INDEXED] | {"g": "N"}
+        pk, sk = ("pk", "g") if members["IndexName"] == LOCAL_INDEX else ("g", "")
+        members["KeyConditionExpression"] = f"{pk} = :v" + (f" AND {sk} >= :w" if sk else "")
+        members["ExpressionAttributeValues"] = given = {":v": {}} | ({":w": {}} if sk else {})
     if "sk" not in keys:
         members["KeyConditionExpression"] = str(members.get("KeyConditionExpression")).partition(" AND ")[0]
         given = {":v": {}} if given else given
         members["ExpressionAttributeValues"] = given
     if "ExpressionAttributeNames" in members:
         members["ExpressionAttributeNames"]["#n"] = "pk"
-    for placeholder, key in ((":v", "pk"), (":w", "sk"), (":x", "sk")):
+    for placeholder, key in ((":v", pk), (":w", sk), (":x", sk)):
         if given and placeholder in given and key in keys:
             given[placeholder] = {keys[key]: draw(st.sampled_from(KEY_VALUES[keys[key]][:3]))}
 
@@ -172,6 +195,8 @@ def _hinted(shape: str, member: str) -> st.SearchStrategy[Any] | None:
         return ANY_VALUES
     if shape in ("TableName", "TableArn"):
         return TABLE_NAMES
+    if shape == "IndexName":
+        return INDEX_NAMES
     if shape == "ResourceArnString":
         return TABLE_NAMES.map(lambda name: name if name.startswith("arn:") else ARN + name)
     if shape in ("AttributeName", "KeySchemaAttributeName", "TimeToLiveAttributeName"):

@@ -6,15 +6,33 @@ from typing import Any, Protocol
 
 from tests.api.conftest import Front
 from tests.api.fuzz.answers import check_answer
-from tests.api.fuzz.values import KEY_VALUES, TABLES
+from tests.api.fuzz.values import GLOBAL_INDEX, INDEXED, KEY_VALUES, LOCAL_INDEX, TABLES
 
 ANSWER_SECONDS_MAX = 60
 """For any request: far more than one takes, so that only a hang reaches it."""
 SERVED_WITHOUT_CHANGE = ("Get", "Describe", "List", "Query", "Scan", "BatchGet")
 ITEMS: list[dict[str, Any]] = [
-    {"a": {"N": "1"}, "l": {"L": [{"N": "1"}, {"S": "x"}]}, "m": {"M": {"a": {"N": "2"}}}},
+    {"a": {"N": "1"}, "l": {"L": [{"N": "1"}, {"S": "x"}]}, "m": {"M": {"a": {"N": "2"}}}, "g": {"N": "1"}},
     {"a": {"S": "x"}, "b": {"SS": ["x", "y"]}, "c": {"NS": ["1", "2"]}, "n": {"NULL": True}},
 ]
+
+INDEXES = {
+    "LocalSecondaryIndexes": [
+        {
+            "IndexName": LOCAL_INDEX,
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "g", "KeyType": "RANGE"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": GLOBAL_INDEX,
+            "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+    ],
+}
+"""Of the table INDEXED, by its attribute `g`, a number."""
 
 
 class Target(Protocol):
@@ -39,8 +57,10 @@ class FrontTarget:
 
     def restore(self, state: Any) -> None:
         tables, rows = state
-        self._backend.tables = dict(tables)
-        self._backend.rows = {name: dict(found) for name, found in rows.items()}
+        self._backend.tables.clear()
+        self._backend.tables.update(tables)
+        self._backend.rows.clear()
+        self._backend.rows.update({name: dict(found) for name, found in rows.items()})
 
 
 class Trial:
@@ -93,16 +113,24 @@ def make_tables(client: Any) -> None:
 
 def make_table(client: Any, name: str) -> None:
     keys = TABLES[name]
+    indexes = INDEXES if name == INDEXED else {}
+    defined = keys | ({"g": "N"} if indexes else {})
     client.create_table(
         TableName=name,
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in defined.items()],
         KeySchema=[{"AttributeName": key, "KeyType": role} for key, role in zip(keys, ("HASH", "RANGE"), strict=False)],
         BillingMode="PAY_PER_REQUEST",
         DeletionProtectionEnabled=name == "kept",
         Tags=[{"Key": "team", "Value": "x"}],
+        **indexes,
     )
-    while client.describe_table(TableName=name)["Table"]["TableStatus"] != "ACTIVE":
+    while not _is_active(client.describe_table(TableName=name)["Table"]):
         time.sleep(0.05)
     for values, item in zip(zip(*(KEY_VALUES[kind] for kind in keys.values()), strict=False), ITEMS, strict=False):
         key = {key: {kind: value} for (key, kind), value in zip(keys.items(), values, strict=True)}
         client.put_item(TableName=name, Item={**item, **key})
+
+
+def _is_active(described: dict[str, Any]) -> bool:
+    indexes = described.get("GlobalSecondaryIndexes", [])
+    return described["TableStatus"] == "ACTIVE" and all(index["IndexStatus"] == "ACTIVE" for index in indexes)

@@ -11,6 +11,9 @@ TABLES: dict[str, dict[str, str]] = {
     "kept": {"pk": "N"},
 }
 """The tables that there are, with their keys; `kept` is protected against deletion."""
+INDEXED, LOCAL_INDEX, GLOBAL_INDEX = "lines", "by-g", "of-g"
+"""The one table that has indexes."""
+INDEX_NAMES = st.sampled_from([LOCAL_INDEX, GLOBAL_INDEX, "none", "ab", ""])
 ARN = "arn:aws:dynamodb:keystead:000000000000:table/"
 
 KEY_VALUES: dict[str, list[str]] = {
@@ -18,7 +21,7 @@ KEY_VALUES: dict[str, list[str]] = {
     "N": ["1", "2", "-1.5", "1E125", "1E-130", "1E126", "1.50E1", "", "x"],
     "B": ["AAE=", "/w==", "AB==", "", "A"],
 }
-ATTRIBUTE_NAMES = st.sampled_from(["a", "b", "c", "m", "l", "pk", "sk", "size", "a.b", "", "é", "x" * 255])
+ATTRIBUTE_NAMES = st.sampled_from(["a", "b", "c", "g", "m", "l", "pk", "sk", "size", "a.b", "", "é", "x" * 255])
 TABLE_NAMES = st.sampled_from(
     [*TABLES] * 4
     + [ARN + name for name in TABLES]
