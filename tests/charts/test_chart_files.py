@@ -90,7 +90,7 @@ def _exported_names() -> set[str]:
     names = {line.split()[2] for line in metrics.text().decode().splitlines() if line.startswith("# TYPE")}
     empty = _Empty()
     registry = CollectorRegistry()
-    registry.register(_Figures(empty, empty, empty, empty, empty))
+    registry.register(_Figures(*[empty] * 6))
     names |= {line.split()[2] for line in generate_latest(registry).decode().splitlines() if line.startswith("# TYPE")}
     return names | {f"{name}_{part}" for name in names for part in ("bucket", "sum", "count")}
 
@@ -103,7 +103,7 @@ class _Empty:
             0
             if name
             in {"free_blocks", "messages_sent", "bytes_sent", "batches", "forwarded", "retries"}
-            | {"bytes_copied", "items_expired", "rows_seen"}
+            | {"bytes_copied", "items_expired", "rows_seen", "changes_fed"}
             else self
         )
 
