@@ -112,6 +112,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_change = msgspec.msgpack.Decoder(RowChange).decode
 _decode_fields = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _SIZES: Final = RowChange.__struct_fields__.index("sizes")
+_ROWS: Final = RowChange.__struct_fields__.index("rows")
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
@@ -119,10 +120,13 @@ def encode_change(change: RowChange) -> bytes:
     return _encode(change)
 
 
-def with_sizes(change: bytes) -> bytes:
-    """The same change, asking for the item's sizes too; nothing else of it is looked into."""
+def with_sizes(change: bytes, rows: bool = False) -> bytes:
+    """The same change, asking for the item's sizes too, and for the row before and after if `rows`; nothing else of it
+    is looked into."""
     fields = _decode_fields(change)
     fields[_SIZES] = msgspec.Raw(_encode(True))
+    if rows:
+        fields[_ROWS] = msgspec.Raw(_encode(True))
     return _encode(fields)
 
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from keystead_core.catalog.commands import IndexSpec
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import TableDefinition
+from keystead_core.cluster_map import TableDefinition, index_table
 from keystead_core.items import row_size
-from keystead_core.row_changes import decode_outcome, with_sizes
+from keystead_core.row_changes import DONE, decode_outcome, with_sizes
 from keystead_node.api.backend import Backend
 from keystead_node.api.capacity import read_units, row_read_units, row_write_units, write_units
 from keystead_node.api.errors import ApiError, OutcomeUnknown
+from keystead_node.api.index_capacity import index_write_units
 from keystead_node.api.pages import ROW_BYTES, TURN_BYTES
 from keystead_node.metering import Meter, Metering
 from keystead_node.table_use import KindUse, TableUse, TableUses
@@ -79,12 +80,16 @@ class MeteredBackend:
     ) -> bytes | None:
         units = row_write_units(value)
         meters = await self._admit(use, use.writes, row_key, units)
+        indexes: dict[str, TableUse] = {}
         try:
+            await self._admit_to_indexes(table, indexes)
             old = await self._inner.write(table, row_key, value, True)
         except ApiError as error:
-            self._give_back(use.writes, meters, units, error)
+            self._give_back(use.writes, meters, units, error, indexes)
             raise
         self._charge(use.writes, meters, row_write_units(old, at_least=units) - units)
+        if indexes:
+            self._charge_indexes(indexes, index_write_units(table, row_key, old, value))
         return old if want_old else None
 
     def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> Coroutine[Any, Any, bytes]:
@@ -97,14 +102,54 @@ class MeteredBackend:
     async def _metered_change(self, use: TableUse, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
         """A change whose condition does not hold costs what the item is large, as with the service."""
         meters = await self._admit(use, use.writes, row_key, 1.0)
+        indexes: dict[str, TableUse] = {}
         try:
-            answer = await self._inner.change(table, row_key, with_sizes(change))
+            await self._admit_to_indexes(table, indexes)
+            answer = await self._inner.change(table, row_key, with_sizes(change, rows=bool(indexes)))
         except ApiError as error:
-            self._give_back(use.writes, meters, 1.0, error)
+            self._give_back(use.writes, meters, 1.0, error, indexes)
             raise
         outcome = decode_outcome(answer)
         self._charge(use.writes, meters, write_units(max(outcome.old_size, outcome.new_size)) - 1.0)
+        if indexes:
+            done = outcome.status == DONE
+            units = index_write_units(table, row_key, outcome.old_row, outcome.new_row) if done else {}
+            self._charge_indexes(indexes, units)
         return answer
+
+    # -- writes of global indexes ---------------------------------------------------------------------------------
+
+    async def _admit_to_indexes(self, table: TableDefinition, admitted: dict[str, TableUse]) -> None:
+        """Spends a unit of each global index that the write may use up, and notes it by name. A write waits for all of
+        them, or is refused, as the service does it: else an index could only fall behind. Raises CapacityExceeded."""
+        for index in table.indexes:
+            holder = self._inner.table(index_table(table.name, index.name)) if index.is_global else None
+            if holder is None:
+                continue
+            use = self._uses.of(holder)
+            if use.writes.whole is None:
+                continue
+            await self._spend_one(use, use.writes.whole)
+            admitted[index.name] = use
+
+    async def _spend_one(self, use: TableUse, meter: Meter) -> None:
+        """A unit in advance of what the write will have cost the index. Raises CapacityExceeded."""
+        if meter.allowance.tokens > meter.allowance.low:
+            self._charge(use.writes, (meter,), 1.0)
+            return
+        cause = await self._metering.admit((meter,), 1.0)
+        use.writes.consumed += 1.0
+        if cause is not None:
+            use.writes.throttled += 1.0
+            if self._metering.settings.is_enforced:
+                use.writes.consumed -= 1.0
+                raise use.exceeded(use.writes, cause)
+
+    def _charge_indexes(self, uses: dict[str, TableUse], units: dict[str, float]) -> None:
+        """What the write has cost each index, beyond the unit that was spent; nothing where `units` lacks it."""
+        for name, use in uses.items():
+            if use.writes.whole is not None:
+                self._charge(use.writes, (use.writes.whole,), units.get(name, 0.0) - 1.0)
 
     # -- reads ----------------------------------------------------------------------------------------------------
 
@@ -171,10 +216,18 @@ class MeteredBackend:
         kind_use.consumed += units
         return meters
 
-    def _give_back(self, kind_use: KindUse, meters: tuple[Meter, ...], units: float, error: ApiError) -> None:
+    def _give_back(
+        self,
+        kind_use: KindUse,
+        meters: tuple[Meter, ...],
+        units: float,
+        error: ApiError,
+        indexes: dict[str, TableUse] | None = None,
+    ) -> None:
         """What the request spent, unless it may have been done."""
         if not isinstance(error, OutcomeUnknown):
             self._charge(kind_use, meters, -units)
+            self._charge_indexes(indexes or {}, {})
 
     def _charge(self, kind_use: KindUse, meters: tuple[Meter, ...], units: float) -> None:
         """What is owed is told to the accountant soon: other nodes hand out of the same."""

@@ -254,3 +254,47 @@ def test_nodes_whose_accountant_is_gone_go_on_and_then_find_the_next(cluster: Cl
     done = put_for(other, "survives", 6.0)
     seconds = time.monotonic() - began
     assert 0.9 * 20 * 4 <= done <= 20 * (seconds + 1) + 3
+
+
+def test_a_global_index_has_units_of_its_own(clients: list[Any]) -> None:
+    dynamodb = clients[0]
+    few, many = ({"ReadCapacityUnits": 5, "WriteCapacityUnits": count} for count in (1, 1000))
+    keys = [{"AttributeName": "g", "KeyType": "HASH"}]
+    dynamodb.create_table(
+        TableName="tight-index",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "g")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        ProvisionedThroughput=many,
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-g",
+                "KeySchema": keys,
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+                "ProvisionedThroughput": few,
+            }
+        ],
+    )
+    dynamodb.get_waiter("table_exists").wait(TableName="tight-index", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+    def puts(**attributes: Any) -> ClientError | None:
+        for number in range(10):
+            try:
+                dynamodb.put_item(TableName="tight-index", Item={"pk": {"S": f"k{number}"}, **attributes})
+            except ClientError as error:
+                return error
+        return None
+
+    refusal = puts(g={"S": "one"})
+    assert refusal is not None
+    assert refusal.response["Error"]["Code"] == "ProvisionedThroughputExceededException"
+    assert "one or more global secondary indexes" in refusal.response["Error"]["Message"]
+    units = [{"Update": {"IndexName": "by-g", "ProvisionedThroughput": many}}]
+    dynamodb.update_table(TableName="tight-index", GlobalSecondaryIndexUpdates=units)
+    wait_for_units(lambda: puts(g={"S": "two"}) is None)
+
+
+def wait_for_units(is_enough: Any) -> None:
+    end = time.monotonic() + 30
+    while not is_enough():
+        assert time.monotonic() < end, "the raised units are not in force"
+        time.sleep(0.5)
