@@ -131,6 +131,11 @@ def decode_row_key(row_key: bytes, hash_type: str, range_type: str | None) -> tu
     return partition, sort
 
 
+def collection_of(row_key: bytes, hash_type: str) -> bytes:
+    """What the row keys of all items of the same partition key begin with. Raises KeyDecodeError."""
+    return row_key[: _decode_part(row_key, HASH_BYTES, hash_type)[1]]
+
+
 def _decode_part(data: bytes, start: int, kind: str) -> tuple[KeyValue, int]:
     if kind == "N":
         return _decode_number(data, start)

@@ -36,7 +36,11 @@ class BesideRows:
             old = self._latest[row_key] if row_key in self._latest else self._rows.get(row_key)
             self._latest[row_key] = new
             if indexer.local_rules:
-                found.entries += [(index, *entry) for index, entry in indexer.local_changes(row_key, old, new)]
+                changed = indexer.local_changes(row_key, old, new)
+                found.entries += [(index, *entry) for index, entry in changed.entries]
+                stored = found.collections.get(changed.collection)
+                before = self._rows.collection_bytes(changed.collection) if stored is None else stored
+                found.collections[changed.collection] = before + changed.grown
             if indexer.global_rules and (old is not None or new is not None):
                 found.changes.append((record.lsn, encode_row_changed(RowChanged(row_key, old, new, record.clock))))
 

@@ -24,3 +24,7 @@ class Overloaded(Exception):
 
 class DiskNearlyFull(Exception):
     """Growing writes are refused while the volume is short of space; nothing was done."""
+
+
+class CollectionTooLarge(Exception):
+    """The items of one partition key, in a table with local indexes, may not grow further; nothing was done."""

@@ -131,6 +131,7 @@ class NodeProcess:
         self.keeper.may_found = not volume.may_have_lost_replicas
         self.shell.on_renounced = self.keeper.on_renounced = self._renounce
         self.rows = LocalRows(self.shell)
+        self.rows.collection_bytes_max = config.number("item_collection_mb", 10 * 1024) * MEGABYTE
         self.peers.serve_now = self.rows.serve_now
         self.router = Router(self.rows, self.keeper, self.client)
         self.feeder = IndexFeeder(self.shell, self.keeper, self.router, self.client)

@@ -13,13 +13,14 @@ from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
-from keystead_core.keyspace import keys_with_prefix, make_row_key
+from keystead_core.keyspace import make_row_key, next_key
 from keystead_node.api import errors
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.clock import wall_us
-from keystead_node.errors import DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import CollectionTooLarge, DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.rows import LocalRows
+from keystead_node.storage.row_store import COLLECTIONS
 from keystead_node.transport import requests as rq
 
 PATIENCE_SECONDS = 5.0
@@ -27,8 +28,6 @@ REQUEST_SECONDS = 5.0
 PAUSE_SECONDS_FIRST = 0.005
 PAUSE_SECONDS_MAX = 0.05
 CREATE_SECONDS = 10.0
-COLLECTION_BYTES_MAX = 1024 * 1024
-_ROWS_MAX = 1 << 31
 
 
 class Router:
@@ -130,7 +129,7 @@ class Router:
                 return await here()
             except NotMaster:
                 pass
-            except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull) as error:
+            except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull, CollectionTooLarge) as error:
                 raise _api_error(error) from error
         return (await self._at_master(entry, lambda: request, writes=True)).value
 
@@ -206,16 +205,10 @@ class Router:
         return items, size
 
     async def collection_size(self, table: TableDefinition, hash_part: bytes) -> int:
-        """Adds up stored rows and entries until there are COLLECTION_BYTES_MAX; nobody keeps count of them. Raises
-        ApiError."""
-        low, high = keys_with_prefix(make_row_key(hash_part))
-        size = 0
-        for index in (0, *(index.id for index in table.indexes if not index.is_global)):
-            rows, _ = await self.scan(table, low, high, False, _ROWS_MAX, COLLECTION_BYTES_MAX - size, index=index)
-            size += sum(len(key) + len(value) for key, value in rows)
-            if size >= COLLECTION_BYTES_MAX:
-                break
-        return size
+        """As counted by the partition's master. Raises ApiError."""
+        collection = make_row_key(hash_part)
+        found, _ = await self.scan(table, collection, next_key(collection), True, 1, 1, index=COLLECTIONS)
+        return int.from_bytes(found[0][1], "big") if found else 0
 
     # -- finding the master ---------------------------------------------------------------------------------------
 
@@ -296,6 +289,8 @@ def _api_error(error: Exception) -> errors.ApiError:
         return errors.OutcomeUnknown()
     if isinstance(error, Overloaded):
         return errors.Throttled()
+    if isinstance(error, CollectionTooLarge):
+        return errors.ItemCollectionTooLarge()
     return errors.StorageFull()
 
 
@@ -307,6 +302,8 @@ def _status_error(answer: rq.Answer) -> errors.ApiError:
             return errors.Throttled()
         case rq.STORAGE_FULL:
             return errors.StorageFull()
+        case rq.COLLECTION_TOO_LARGE:
+            return errors.ItemCollectionTooLarge()
         case _:
             return errors.Unavailable(answer.reason)
 

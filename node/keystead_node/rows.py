@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from keystead_core.ids import PartitionId
+from keystead_core.keyspace import collection_of
 from keystead_core.row_changes import Decision, decide
-from keystead_node.errors import DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import CollectionTooLarge, DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
 from keystead_node.index_feeds import IndexFeeds
 from keystead_node.shell import Shell
 from keystead_node.storage.row_store import RowStore
@@ -20,6 +21,8 @@ class LocalRows:
         self.disk_is_short = False
         self.indexes_missing: set[PartitionId] = set()
         """Partitions that may not be written yet: they do not keep their table's indexes so far."""
+        self.collection_bytes_max = 10 << 30
+        """Of the items of one partition key, with their entries, in a table with local indexes."""
         self._feeds = IndexFeeds(shell)
 
     def has_rows(self, partition: PartitionId) -> bool:
@@ -30,14 +33,16 @@ class LocalRows:
     async def write(
         self, partition: PartitionId, generation: int, row_key: bytes, value: bytes | None, want_old: bool
     ) -> bytes | None:
-        """Raises NotMaster, Overloaded, DiskNearlyFull (nothing was done), WriteOutcomeUnknown."""
+        """Raises NotMaster, Overloaded, DiskNearlyFull, CollectionTooLarge (nothing was done), WriteOutcomeUnknown."""
         if self.disk_is_short and value is not None:
             raise DiskNearlyFull
         self._check_indexes(partition)
+        if value is not None:
+            self._check_collection(partition, row_key, value)
         return await self.shell.write(partition, row_key, value, want_old)
 
     async def change(self, partition: PartitionId, row_key: bytes, change: bytes) -> bytes:
-        """The encoded outcome. Raises NotMaster, Overloaded, DiskNearlyFull (nothing was done), WriteOutcomeUnknown."""
+        """The encoded outcome. Raises what `write` raises."""
 
         self._check_indexes(partition)
 
@@ -45,6 +50,8 @@ class LocalRows:
             decision = decide(change, value)
             if self.disk_is_short and decision.writes and decision.value is not None:
                 raise DiskNearlyFull
+            if decision.writes and decision.value is not None:
+                self._check_collection(partition, row_key, decision.value)
             return decision
 
         return await self.shell.change(partition, row_key, judged)
@@ -53,6 +60,21 @@ class LocalRows:
         """Raises NotMaster, after which the router asks again, until the partition keeps its table's indexes."""
         if partition in self.indexes_missing:
             raise NotMaster("the indexes are being set up", self.shell.master_of(partition))
+
+    def _check_collection(self, partition: PartitionId, row_key: bytes, value: bytes) -> None:
+        """Raises CollectionTooLarge. Writes under way are not counted yet: the limit is that soft."""
+        if not self._has_local_indexes(partition):
+            return
+        store = self.shell.stores.get(partition)
+        if store.rows is None or store.indexer is None:
+            return
+        collection = collection_of(row_key, store.indexer.indexes.hash_key.type)
+        if store.rows.collection_bytes(collection) + len(value) > self.collection_bytes_max:
+            raise CollectionTooLarge
+
+    def _has_local_indexes(self, partition: PartitionId) -> bool:
+        store = self.shell.stores.opened(partition)
+        return store is not None and store.indexer is not None and bool(store.indexer.local_rules)
 
     async def get(self, partition: PartitionId, row_key: bytes) -> bytes | None:
         """The row as applied here; whether that may be served was judged before."""
@@ -93,7 +115,7 @@ class LocalRows:
     def serve_now(self, request: rq.Request, respond: Callable[[rq.Answer], None]) -> bool:
         """Serves the frequent requests without a task of their own; False: use `serve`."""
         match request:
-            case rq.WriteRow() if not self.disk_is_short and request.partition not in self.indexes_missing:
+            case rq.WriteRow() if not self._is_to_be_checked(request.partition):
                 future = self.shell.write(request.partition, request.row_key, request.value, request.want_old)
                 future.add_done_callback(lambda done: respond(_answer_of(done)))
                 return True
@@ -110,12 +132,16 @@ class LocalRows:
             case _:
                 return False
 
+    def _is_to_be_checked(self, partition: PartitionId) -> bool:
+        """Whether a write may have to be refused here."""
+        return self.disk_is_short or partition in self.indexes_missing or self._has_local_indexes(partition)
+
     async def _serve_write(self, request: rq.WriteRow) -> rq.Answer:
         try:
             old = await self.write(
                 request.partition, request.generation, request.row_key, request.value, request.want_old
             )
-        except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull) as error:
+        except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull, CollectionTooLarge) as error:
             return _refusal_answer(error)
         return rq.Answer(rq.OK, value=old)
 
@@ -130,7 +156,7 @@ class LocalRows:
     async def _serve_change(self, request: rq.ChangeRow) -> rq.Answer:
         try:
             outcome = await self.change(request.partition, request.row_key, request.change)
-        except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull) as error:
+        except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull, CollectionTooLarge) as error:
             return _refusal_answer(error)
         return rq.Answer(rq.OK, value=outcome)
 
@@ -176,5 +202,7 @@ def _refusal_answer(error: BaseException) -> rq.Answer:
             return rq.Answer(rq.OVERLOADED)
         case DiskNearlyFull():
             return rq.Answer(rq.STORAGE_FULL)
+        case CollectionTooLarge():
+            return rq.Answer(rq.COLLECTION_TOO_LARGE)
         case _:
             raise error

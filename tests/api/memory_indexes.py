@@ -75,7 +75,7 @@ class MemoryIndexes:
         if not table.indexes:
             return
         indexer = RowIndexer(indexes_of(table, _PARTITION))
-        for number, (key, value) in indexer.local_changes(row_key, old, new):
+        for number, (key, value) in indexer.local_changes(row_key, old, new).entries:
             _put(self.local[table.name, number], key, value)
         for rule, (key, value) in indexer.global_changes(row_key, old, new):
             _put(self._rows[index_table(table.name, rule.index.name)], key, value)

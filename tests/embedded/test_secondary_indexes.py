@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.api.index_tables import definitions, index, table
 from tests.embedded.test_main_job import client
@@ -25,7 +26,8 @@ ITEMS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running_cluster(tmp_path_factory.mktemp("indexes"), node_command=None) as found:
+    settings = {"item_collection_mb": 1}
+    with running_cluster(tmp_path_factory.mktemp("indexes"), node_command=None, settings=settings) as found:
         yield found
 
 
@@ -163,3 +165,33 @@ def test_writes_say_what_the_indexes_cost_and_how_large_the_collection_is(client
         assert (
             put["ItemCollectionMetrics"] == moved["ItemCollectionMetrics"] == gone["ItemCollectionMetrics"] == metrics
         )
+
+
+def test_items_of_one_partition_key_grow_up_to_their_limit(clients: list[Any]) -> None:
+    """1 MiB here, with the entries in the local index; others of the table are not concerned."""
+    big = {"pk": {"S": "big"}, "note": {"S": "x" * 300_000}}
+    written = 0
+    with pytest.raises(ClientError) as caught:
+        for number in range(10):
+            clients[number % 3].put_item(TableName="orders", Item={**big, "sk": {"N": str(number)}})
+            written += 1
+    assert caught.value.response["Error"] == {
+        "Code": "ItemCollectionSizeLimitExceededException",
+        "Message": "Collection size exceeded.",
+    }
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert written == 3
+    with pytest.raises(ClientError, match="Collection size exceeded"):
+        clients[0].update_item(
+            TableName="orders",
+            Key={"pk": {"S": "big"}, "sk": {"N": "0"}},
+            UpdateExpression="SET more = :m",
+            ExpressionAttributeValues={":m": {"S": "y" * 50_000}},
+        )
+    told = clients[1].put_item(
+        TableName="orders", Item={**ITEMS[0], "sk": {"N": "1000"}}, ReturnItemCollectionMetrics="SIZE"
+    )
+    assert told["ItemCollectionMetrics"]["SizeEstimateRangeGB"] == [0.0, 1.0]
+    for number in range(written):
+        clients[2].delete_item(TableName="orders", Key={"pk": {"S": "big"}, "sk": {"N": str(number)}})
+    clients[0].put_item(TableName="orders", Item={**big, "sk": {"N": "7"}})

@@ -16,11 +16,12 @@ from keystead_core.indexes.feed import (
     encode_changes_read,
     encode_feed,
 )
+from keystead_core.keyspace import encode_text, next_key
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import ChangesError, encode_change
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_node.partition_store import PartitionStore, PartitionStores
-from keystead_node.storage.row_store import RowStores
+from keystead_node.storage.row_store import COLLECTIONS, RowStores
 from tests.indexes.rows import ALL, BY_CITY, BY_WHEN, SOURCE, indexes, row, rows
 
 P = PartitionId(2)
@@ -78,6 +79,24 @@ def test_a_partition_keeps_entries_and_changes_from_the_record_of_its_indexes_on
         store.apply(log.records[3:], None)
         assert entries(store, BY_WHEN.id) == []
         assert kept(store, after=3) == [(4, key, second, None)]
+        stores.close()
+
+    asyncio.run(run())
+
+
+def test_what_the_items_of_a_partition_key_take_up_is_counted(tmp_path: Path) -> None:
+    (first, value), (second, other) = row("x", "1", when=5), row("x", "2", city="Rome")
+    log = Log().define(indexes(ALL)).write(first, value).write(second, other).write(*row("y", "1"))
+    collection = first[: -len(encode_text("1"))]
+
+    async def run() -> None:
+        stores, store = await apply(tmp_path, [log.records])
+        assert store.rows is not None
+        assert store.rows.collection_bytes(collection) == 2 * len(value) + len(other), "an item, and its entry"
+        assert store.rows.scan(collection, next_key(collection), 9, 999, index=COLLECTIONS)[0] != []
+        store.apply(log.write(first, None).write(second, None).records[-2:], None)
+        assert store.rows.scan(b"", None, 9, 999, index=COLLECTIONS)[0] != [], "the other partition key's"
+        assert store.rows.collection_bytes(collection) == 0
         stores.close()
 
     asyncio.run(run())

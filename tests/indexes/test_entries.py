@@ -1,5 +1,7 @@
 """What of a row is in its table's indexes."""
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +50,7 @@ def test_a_change_of_what_is_not_projected_changes_no_entry() -> None:
     key, old = row("x", "1", city="Rome", when=3, note="a")
     _, new = row("x", "1", city="Rome", when=3, note="b")
     assert indexer(BY_CITY).global_changes(key, old, new) == []
-    changed = indexer(BY_WHEN).local_changes(key, old, new)
+    changed = indexer(BY_WHEN).local_changes(key, old, new).entries
     assert [(index, value) for index, (_, value) in changed] == [(BY_WHEN.id, new)]
 
 
@@ -64,12 +66,15 @@ def test_an_item_that_moves_in_an_index_leaves_its_old_place() -> None:
 def test_entries_brought_up_by_changes_are_those_of_the_rows(writes: list[tuple[bytes, bytes | None]]) -> None:
     table: dict[bytes, bytes] = {}
     entries: dict[tuple[int, bytes], bytes] = {}
+    collections: Counter[bytes] = Counter()
     all_indexes = indexer(*ALL)
     for key, new in writes:
         old = table.pop(key, None)
         if new is not None:
             table[key] = new
-        changes = all_indexes.local_changes(key, old, new)
+        local = all_indexes.local_changes(key, old, new)
+        collections[local.collection] += local.grown
+        changes = list(local.entries)
         changes += [(one.index.id, change) for one, change in all_indexes.global_changes(key, old, new)]
         for index, (entry, value) in changes:
             if value is None:
@@ -83,6 +88,11 @@ def test_entries_brought_up_by_changes_are_those_of_the_rows(writes: list[tuple[
             if found is not None:
                 expected[index.id, found[0]] = found[1]
     assert entries == expected
+    for pk in "xy":
+        collection = make_row_key(encode_text(pk))
+        stored = [len(value) for key, value in table.items() if key.startswith(collection)]
+        kept = [value for (index, key), value in entries.items() if index == BY_WHEN.id and key.startswith(collection)]
+        assert collections[collection] == sum(stored) + sum(map(len, kept))
 
 
 def test_a_partition_knows_which_indexes_still_lack_its_older_rows() -> None:

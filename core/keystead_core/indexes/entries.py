@@ -10,6 +10,7 @@ another type, too long, empty) keeps its item out of the index, as a missing one
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +18,7 @@ from keystead_core.cluster_map import IndexDefinition, KeyAttribute, TableDefini
 from keystead_core.ids import PartitionId
 from keystead_core.item_keys import HASH_KEY_BYTES_MAX, RANGE_KEY_BYTES_MAX, key_part
 from keystead_core.items import Item, ItemError, decode_row, encode_checked_row
-from keystead_core.keyspace import HASH_BYTES, make_row_key
+from keystead_core.keyspace import HASH_BYTES, collection_of, make_row_key
 
 Entry = tuple[bytes, bytes]
 Change = tuple[bytes, bytes | None]
@@ -69,6 +70,15 @@ def with_filled(indexes: PartitionIndexes, index: int) -> PartitionIndexes:
     return msgspec.structs.replace(indexes, filled=[*indexes.filled, index])
 
 
+class LocalChanges(NamedTuple):
+    """`entries`: changes of entries, each with its index's id. `collection`: what the row's key begins with, as those
+    of all items of its partition key; `grown`: by how many stored bytes these and their entries have grown."""
+
+    entries: list[tuple[int, Change]]
+    collection: bytes
+    grown: int
+
+
 class IndexRule:
     """One index of one table."""
 
@@ -105,12 +115,17 @@ class IndexRule:
         """What becomes of the row's entry as the row turns from `old` into `new`, each with its value; None: no row."""
         before = self.entry(row_key, *old) if old is not None else None
         after = self.entry(row_key, *new) if new is not None else None
-        found: list[Change] = []
-        if before is not None and (after is None or after[0] != before[0]):
-            found.append((before[0], None))
-        if after is not None and after != before:
-            found.append(after)
-        return found
+        return _between(before, after)
+
+
+def _between(before: Entry | None, after: Entry | None) -> list[Change]:
+    """From one entry of a row to the next."""
+    found: list[Change] = []
+    if before is not None and (after is None or after[0] != before[0]):
+        found.append((before[0], None))
+    if after is not None and after != before:
+        found.append(after)
+    return found
 
 
 def _parts(keys: list[KeyAttribute], item: Item, bytes_max: int) -> bytes | None:
@@ -138,10 +153,17 @@ class RowIndexer:
         """The global indexes that older rows of the partition are yet to be brought into."""
         return [rule for rule in self.global_rules if rule.index.id not in self.indexes.filled]
 
-    def local_changes(self, row_key: bytes, old: bytes | None, new: bytes | None) -> list[tuple[int, Change]]:
-        """Changes of entries of local indexes, each with its index's id."""
+    def local_changes(self, row_key: bytes, old: bytes | None, new: bytes | None) -> "LocalChanges":
+        """What the change of a row changes in local indexes."""
         before, after = _decoded(old), _decoded(new)
-        return [(rule.index.id, change) for rule in self.local_rules for change in rule.changes(row_key, before, after)]
+        entries: list[tuple[int, Change]] = []
+        grown = len(new or b"") - len(old or b"")
+        for rule in self.local_rules:
+            was = rule.entry(row_key, *before) if before is not None else None
+            becomes = rule.entry(row_key, *after) if after is not None else None
+            entries += [(rule.index.id, change) for change in _between(was, becomes)]
+            grown += (len(becomes[1]) if becomes else 0) - (len(was[1]) if was else 0)
+        return LocalChanges(entries, collection_of(row_key, self.indexes.hash_key.type), grown)
 
     def global_changes(self, row_key: bytes, old: bytes | None, new: bytes | None) -> list[tuple[IndexRule, Change]]:
         """Changes of entries of global indexes, each with its index."""

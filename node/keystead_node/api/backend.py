@@ -81,6 +81,6 @@ class Backend(Protocol):
         ...
 
     async def collection_size(self, table: TableDefinition, hash_part: bytes) -> int:
-        """Bytes of the rows of one partition key, and of their entries in local indexes: at least so many. Looks into
-        a bounded number of them only. `hash_part`: of their keys, as in `keyspace`."""
+        """Stored bytes of the rows of one partition key and of their entries, of a table with local indexes.
+        `hash_part`: of their keys, as in `keyspace`."""
         ...

@@ -162,6 +162,17 @@ class StorageFull(LimitExceeded):
         super().__init__(message)
 
 
+class ItemCollectionTooLarge(ApiError):
+    """The items of one partition key are as large as they may be where there are local indexes; nothing was written."""
+
+    namespace = "com.amazonaws.dynamodb.v20120810"
+    kind = "ItemCollectionSizeLimitExceededException"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("Collection size exceeded.")
+
+
 def table_error(code: str, message: str) -> ApiError:
     """What a client is told of a refusal by the catalog: its code (keystead_core.catalog.results) and message."""
     match code:

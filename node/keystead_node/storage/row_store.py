@@ -2,6 +2,7 @@
 
     key "r" + row key                      a row
     key "i" + index id (u8) + entry key    an entry of a local index
+    key "i" + 254 + collection             stored bytes (u64) of the items of one partition key, with their entries
     key "c" + LSN (u64) + number (u32)     a change of a row that its global indexes do not have yet
     key "m" + name                         what the store keeps about itself; "mapplied" is the LSN applied, "mindexes"
                                            the indexes, "mfeed" + partition (u64) up to where its changes are in here
@@ -39,6 +40,8 @@ _APPLIED: Final = b"mapplied"
 _INDEXES: Final = b"indexes"
 _FEED: Final = b"feed"
 _LSN: Final = struct.Struct(">Q")
+COLLECTIONS: Final = 254
+"""In the place of a local index's id, which is never so high."""
 _CHANGE_KEY: Final = struct.Struct(">QI")
 ROW_DIRECTORY: Final = "rows"
 
@@ -61,11 +64,13 @@ class RowBudget(msgspec.Struct, frozen=True):
 
 
 class Beside(msgspec.Struct):
-    """What one `apply` writes beside rows. `entries`: of local indexes, with the index's id; `changes`: kept for global
+    """What one `apply` writes beside rows. `entries`: of local indexes, with the index's id; `collections`: bytes of
+    items by partition key; `changes`: kept for global
     ones, by LSN; `read_upto`: changes up to there go; `indexes`: the indexes from now on; `fed`: up to where changes of
     other partitions are in the rows."""
 
     entries: list[tuple[int, bytes, bytes | None]] = []
+    collections: dict[bytes, int] = {}
     changes: list[tuple[Lsn, bytes]] = []
     read_upto: Lsn = 0
     indexes: bytes | None = None
@@ -146,6 +151,11 @@ class RowStore:
             else:
                 batch.put(_space(index) + key, value)
                 size += len(value)
+        for collection, stored in beside.collections.items():
+            if stored > 0:
+                batch.put(_space(COLLECTIONS) + collection, _LSN.pack(stored))
+            else:
+                batch.delete(_space(COLLECTIONS) + collection)
         if beside.indexes is not None:
             batch.put(META + _INDEXES, beside.indexes)
         for source, lsn in beside.fed.items():
@@ -155,6 +165,14 @@ class RowStore:
     def indexes(self) -> bytes | None:
         """The indexes as last applied, encoded; None: there never were any."""
         return self.get_meta(_INDEXES)
+
+    def collection_bytes(self, collection: bytes) -> int:
+        """Stored bytes of the items of one partition key and of their entries, where there are local indexes."""
+        try:
+            value = self._db.get(_space(COLLECTIONS) + collection)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+        return int(_LSN.unpack(value)[0]) if value is not None else 0
 
     def fed_upto(self, source: PartitionId) -> Lsn:
         """Up to where the changes of another partition are in the rows; 0: none are."""

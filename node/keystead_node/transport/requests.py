@@ -167,6 +167,7 @@ UNKNOWN_OUTCOME = 3
 REFUSED = 4
 OVERLOADED = 5
 STORAGE_FULL = 6
+COLLECTION_TOO_LARGE = 7
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
