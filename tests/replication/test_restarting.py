@@ -2,9 +2,12 @@
 
 import msgspec
 
-from keystead_core.ids import ReplicaId
-from keystead_core.log.entries import EMPTY_LOG, RecoveredReplica, ReplicaState
+from keystead_core.ids import NodeId, ReplicaId
+from keystead_core.log.entries import EMPTY_LOG, RecoveredReplica, ReplicaState, StateEntry
 from keystead_core.log.record import Kind, make_record
+from keystead_core.replication import effects as ef
+from keystead_core.replication import events as ev
+from keystead_core.replication import messages as msg
 from keystead_core.replication.membership import encode_membership
 from keystead_core.replication.node import Node
 from keystead_core.replication.settings import Settings
@@ -46,6 +49,21 @@ def test_log_only_replica_keeps_its_log_though_it_has_no_rows() -> None:
     replica = Node(Settings(), A, BOOT, [found], 0, 1).replicas[GROUP]
     assert replica.log.last_lsn == 3
     assert replica.is_log_only
+
+
+def test_log_only_learner_keeps_the_start_of_its_log_before_any_record_names_it() -> None:
+    """Found by the simulator (226249): it forgot its log, and the next master began it at another point."""
+    learner = Node(Settings(), NodeId("d"), BOOT, [], 0, 1)
+    learner.step(ev.HostReplica(GROUP, ReplicaId(4), None), 1)
+    (two,) = chain(founding_record(), 1)
+    start = msg.StartLog(GROUP, ReplicaId(1), BOOT, 1, point(two), encode_membership(FOUNDING))
+    effects = learner.step(ev.Received(A, BOOT, start), 2)
+    entries = [entry for effect in effects if isinstance(effect, ef.Persist) for entry in effect.entries]
+    state = [entry.state for entry in entries if isinstance(entry, StateEntry)][-1]
+    (three,) = chain(two, 1)
+    again = Node(Settings(), NodeId("d"), 2 * BOOT, [RecoveredReplica(GROUP, state, [three], 2, 0)], 0, 1)
+    replica = again.replicas[GROUP]
+    assert (replica.log.base.lsn, replica.log.last_lsn, replica.unfit) == (2, 3, "")
 
 
 def test_a_replica_without_its_log_counts_only_once_it_has_all_that_it_may_have_acked() -> None:

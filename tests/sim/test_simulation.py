@@ -40,6 +40,8 @@ REGRESSIONS = {
     181196: "a group of one took a second voter just as that was left down for good (the simulator's mistake)",
     186932: "the same, of a group of three that had lost one: the learner in its place was left down",
     219862: "a member whose master went while it was in maintenance never stood for election",
+    224703: "a batch that was torn in part was taken for damage at the start after the next",
+    226249: "a log-only learner forgot its log at a restart, before a record named it",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",

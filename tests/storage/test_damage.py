@@ -256,16 +256,38 @@ def test_batches_of_one_sync_are_torn_together() -> None:
     assert not any(replica.damaged_unknown for replica in replicas)
 
 
-def test_what_was_torn_stays_torn_at_the_next_start_and_is_not_taken_for_damage() -> None:
-    """Found by the simulator (165553): the batch behind it had left its index copy, and what the node wrote next named
-    both as synced."""
+@pytest.mark.parametrize("left", ["nothing", "its index", "a later block"])
+def test_what_was_torn_stays_torn_at_the_next_start_and_is_not_taken_for_damage(left: str) -> None:
+    """Found by the simulator (165553, 224703): the batch behind it had left its index copy, and what the node wrote
+    next named both as synced."""
+    disk, log, _ = small_log()
+    long = chain_of(3, 40, body_bytes=2000)
+    torn = log.last_batch + 1
+    disk.write_all(log.append([AppendEntry(P3, record.lsn, [record]) for record in long]))
+    last_batch_from = 34
+    kept_from = sum(len(data) // 512 for _, data in disk.pending[:-1])  # The last batch's index copy.
+    block = {"nothing": range(0), "its index": range(8), "a later block": range(8, 16)}[left]
+    after = disk.crash(lambda number: number >= kept_from or number in block)
+    log, _ = recover(after, NODE)
+    for _ in range(2):
+        write_batch(after, log, StateEntry(P1, state_of(7, 3)))
+        log, replicas = recover(after, NODE)
+        assert log.report.unknown == [] and torn not in log.report.damaged
+        assert not any(replica.damaged_unknown for replica in replicas)
+        lost = [damaged.lsn for damaged in replicas[2].damaged]
+        assert lost and min(lost) == last_batch_from  # What the index copy tells is in doubt; the rest never was.
+
+
+def test_the_word_that_something_was_torn_may_itself_be_torn() -> None:
+    """What is left of it must not name as synced what it would have told to be torn."""
     disk, log, _ = small_log()
     long = chain_of(3, 40, body_bytes=2000)
     disk.write_all(log.append([AppendEntry(P3, record.lsn, [record]) for record in long]))
-    kept_from = sum(len(data) // 512 for _, data in disk.pending[:-1])  # The last batch's index copy.
-    after = disk.crash(lambda number: number >= kept_from)
-    log, _ = recover(after, NODE)
-    write_batch(after, log, StateEntry(P1, state_of(7, 3)))
-    again, replicas = recover(after, NODE)
-    assert again.report.unknown == []
+    kept_from = sum(len(data) // 512 for _, data in disk.pending[:-1])
+    after = disk.crash(lambda number: number >= kept_from or number in range(8))
+    log, _ = recover(after, NODE, read_only=True)
+    after.write_all(log.append([AppendEntry(P2, 3, chain_of(2, 20, body_bytes=1500)[6:])]))
+    later = after.crash(lambda number: number in range(8, 16))
+    log, replicas = recover(later, NODE)
+    assert log.report.unknown == [] and log.report.damaged == log.report.doubtful
     assert not any(replica.damaged_unknown for replica in replicas)

@@ -26,7 +26,8 @@ class ReplicaState(msgspec.Struct, frozen=True, array_like=True):
 
     `ineligible`: "" or why it counts in no quorum ("planned", "damaged", "copied", "copying"). `base`: the point behind
     which this replica's log starts (a physical copy, or the founding record's predecessor). `dropped`: a tombstone,
-    kept for ever, so that a node never re-creates a replica that it once held.
+    kept for ever, so that a node never re-creates a replica that it once held. `log_only`: it was told where its log
+    starts, so that it has no rows, though no membership in its log may name it yet.
     """
 
     replica: ReplicaId
@@ -37,6 +38,7 @@ class ReplicaState(msgspec.Struct, frozen=True, array_like=True):
     base: LogPoint
     base_membership: bytes
     dropped: bool = False
+    log_only: bool = False
 
 
 class AppendEntry(msgspec.Struct, frozen=True):

@@ -189,6 +189,7 @@ def on_start_log(r: Replica, m: StartLog) -> None:
     r.log.restart_at(m.base, decode_membership(m.membership))
     r.commit_lsn = r.applied_lsn = r.apply_sent_lsn = m.base.lsn
     r.sealed, r.sealed_membership = m.base, r.log.membership
+    r.started_log_only = True
     r.node.leases.recheck(r)
     r.persist_state()
     _answer(r, m, AppendMismatch(r.partition, r.id, r.node.boot, m.epoch, m.base.lsn, m.base.lsn))

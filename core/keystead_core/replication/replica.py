@@ -141,8 +141,8 @@ class Replica:
         "lock_asked_at", "lock_counter", "log", "master", "master_boot", "master_node", "mastership", "matched_lsn",
         "node", "partition", "promised", "promised_boot", "promised_to", "repairs", "resigned_epoch",
         "role",
-        "sealed", "sealed_membership", "sealing", "staged", "standing", "state_sequence", "target", "target_rules",
-        "told_counts", "wake_at", "why",
+        "sealed", "sealed_membership", "sealing", "staged", "standing", "started_log_only", "state_sequence", "target",
+        "target_rules", "told_counts", "wake_at", "why",
     )  # fmt: skip
 
     def __init__(self, node: Node, partition: PartitionId, replica: ReplicaId, log: ReplicaLog) -> None:
@@ -183,6 +183,7 @@ class Replica:
         self.sealed = log.base
         self.sealed_membership = log.memberships[0][1] if log.memberships else None
         self.staged = 0
+        self.started_log_only = False
         self.standing = 0  # See messages.Appended; `told_counts` is what was last said with it.
         self.told_counts = True
         self.target: list[ReplicaTarget] = []
@@ -278,6 +279,7 @@ class Replica:
             base,
             encode_membership(base_membership) if base_membership else b"",
             dropped,
+            self.started_log_only,
         )
 
     def persist_state(self) -> int:

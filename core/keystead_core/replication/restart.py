@@ -39,6 +39,7 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     )
     replica.epoch_seen = max(state.promised, log.last_epoch)
     replica.ineligible = ineligible
+    replica.started_log_only = state.log_only
     missing = {d.lsn: d.hash for d in found.damaged if d.lsn > log.last_lsn}
     if missing or found.damaged_unknown:
         doubtful = all(d.doubtful for d in found.damaged if d.lsn in missing)
@@ -66,13 +67,13 @@ def _rows_are_missing(found: RecoveredReplica, base: LogPoint, membership: Membe
 
 
 def _is_log_only(found: RecoveredReplica, base_membership: Membership | None) -> bool:
-    """By the last membership that names this replica: it has no rows, and lacks none."""
+    """By the last membership that names this replica, or as it was told: it has no rows, and lacks none."""
     assert found.state is not None
     bodies = [record.body for record in found.records if record.kind == Kind.MEMBERSHIP]
     known = [base_membership, *map(decode_membership, bodies)]
     named = [m.member(found.state.replica) for m in known if m is not None]
     last = next((member for member in reversed(named) if member is not None), None)
-    return last is not None and last.log_only
+    return found.state.log_only if last is None else last.log_only
 
 
 def _split_at_gap(records: Iterable[Record], lsn: Lsn, hash_before: int) -> tuple[list[Record], list[Record]]:

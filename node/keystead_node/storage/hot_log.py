@@ -220,8 +220,8 @@ class HotLog:
         """Recovery's word, which the next batch makes durable; `rescue` writes one at once.
 
         What it dropped (to be snipped); damage that no batch names yet; the batches, as (number, start, blocks),
-        that are known only from the ring; and those of which nothing is there and that were never finished: later
-        batches name all before them as synced, and would make damage of them.
+        that are known only from the ring; and those that were torn and that newer ones of the log name: later batches
+        name all before them as synced, and would make damage of them.
         """
         self._dropped_tails = list(dropped_tails.items())
         self._unreported = list(unreported)
@@ -230,17 +230,17 @@ class HotLog:
 
     def rescue(self) -> None:
         """Writes and syncs a batch with recovery's word, where it found batches that are known only from the ring: what
-        the node says from now on rests on them, and they have one copy. On a full log the next batch has to do."""
-        if not self._rescues:
-            return
-        try:
-            writes = self.append([])
-        except HotLogFull:
-            return
-        for offset, data in writes:
-            self._disk.write(offset, data)
-        self._disk.sync()
-        self.synced(self.last_batch)
+        the node says from now on rests on them, and they have one copy. Where it found torn ones in the log's midst, a
+        second names as synced what the first could not. On a full log the next batches have to do."""
+        for _ in range(2 if self._voids else 1 if self._rescues else 0):
+            try:
+                writes = self.append([])
+            except HotLogFull:
+                return
+            for offset, data in writes:
+                self._disk.write(offset, data)
+            self._disk.sync()
+            self.synced(self.last_batch)
 
     def _is_scarce(self) -> bool:
         """Time to seal: what is sealed need not be moved."""

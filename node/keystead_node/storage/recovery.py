@@ -37,7 +37,7 @@ from keystead_node.storage.batch import (
     StateItem,
     UnknownItem,
 )
-from keystead_node.storage.batch_reader import BatchReader
+from keystead_node.storage.batch_reader import BatchReader, ReadBatch
 from keystead_node.storage.block import (
     BLOCK_BYTES,
     RULES,
@@ -190,10 +190,14 @@ class Recovery:
             found = scan.batches[numbers.pop()]
             if found.is_whole or self.is_damage(found, scan.synced):
                 chained.append(found)
+                if not found.is_whole:
+                    self.report.damaged.append(found.number)
                 if not found.is_whole and found.number > scan.synced:
                     self.report.doubtful.append(found.number)
-            if not found.is_whole:
-                (self.report.damaged if chained and chained[-1] is found else self.report.torn).append(found.number)
+            else:
+                self.report.torn.append(found.number)
+                if chained:
+                    self.voids.append(found.number)  # A newer one names it: else it is passed over from now on.
             while numbers and numbers[-1] > found.prev:
                 numbers.pop()
             is_missing = found.start > scan.oldest and (not numbers or numbers[-1] < found.prev)
@@ -213,19 +217,32 @@ class Recovery:
         """(order, start of the batch that holds it, item, records of a run) of all batches, in the order of origin."""
         reader = BatchReader(self._disk, self._node, scan.geometry, self._rules)
         items: list[tuple[Order, int, Item, list[Record | None]]] = []
-        for found in chained:
+        rescued: set[int] = set()
+        for found in reversed(chained):
             batch = reader.read(found.number, found.start, found.blocks, found.copies, self._sealed)
+            if found.number in rescued and is_void(found, batch):
+                self.report.damaged.remove(found.number)
+                self.report.torn.append(found.number)
+                continue
+            rescued.update(item.batch for item in batch.items if isinstance(item, RescuedItem))
             if not batch.index_whole:
                 self.report.unknown.append(found.number)
             if not batch.index_own:
                 self.rescues.append((found.number, found.start, found.blocks))
             records = {id(run): in_run for run, in_run in batch.runs}
             items += [(item.order, found.start, item, records.get(id(item), [])) for item in batch.items]
-        rescued = {item.batch for _, _, item, _ in items if isinstance(item, RescuedItem)}
         self.report.unknown = [batch for batch in self.report.unknown if batch not in rescued]
         self.rescues = [rescue for rescue in self.rescues if rescue[0] not in rescued]
         items.sort(key=lambda entry: entry[:2])
         return items
+
+
+def is_void(found: FoundBatch, batch: ReadBatch) -> bool:
+    """Of a batch that a newer one calls rescued: was it torn, so that nothing of it counts?
+
+    Else its index copy was whole, and its own index was not.
+    """
+    return not found.is_whole and (batch.index_own or not batch.index_whole)
 
 
 class Replay:
@@ -350,7 +367,7 @@ def recover(
             last_lsn = item.first_lsn + len(item.pairs) - 1
             index.saw_records(item.partition, segment, last_lsn, sum(length for _, length in item.pairs))
         replay.take(start, item, records)
-    log = _log_of(disk, node_number(node_id), scan, chained, index, block_rules)
+    log = _log_of(disk, node_number(node_id), scan, chained, index, block_rules, recovery.voids)
     report = recovery.report
     replicas = [_replica_of(partition, replay, report, cold_ends) for partition in sorted(index.partitions)]
     unreported = [batch for batch in report.unknown if batch not in index.unknown]
@@ -361,11 +378,22 @@ def recover(
     return log, replicas
 
 
-def _log_of(disk: Disk, node: int, scan: Scan, chained: list[FoundBatch], index: HotIndex, rules: BlockRules) -> HotLog:
+def _log_of(
+    disk: Disk,
+    node: int,
+    scan: Scan,
+    chained: list[FoundBatch],
+    index: HotIndex,
+    rules: BlockRules,
+    voids: list[int],
+) -> HotLog:
+    """What recovery found is synced; but a batch that tells of voids must not name them so: were it torn in its turn,
+    what is left of it would make damage of them."""
     newest = max(scan.last_named, scan.synced, *scan.batches, 0)
+    synced = min([newest + 1, *voids]) - 1
     prev = chained[-1].number if chained else 0
     head = chained[-1].start + chained[-1].blocks if chained else scan.oldest
-    position = Position(head, newest + 1, prev, newest, scan.oldest, scan.next_slot)
+    position = Position(head, newest + 1, prev, synced, scan.oldest, scan.next_slot)
     return HotLog(disk, node, scan.geometry, index, position, BatchReader(disk, node, scan.geometry, rules))
 
 
