@@ -135,3 +135,64 @@ def test_a_signature_is_good_for_a_quarter_of_an_hour(shift_seconds: int, words:
         running.stop()
     assert kind == SERVICE + "InvalidSignatureException"
     assert re.fullmatch(f"Signature {words}", message), message
+
+
+INVALID = SERVICE + "InvalidSignatureException"
+
+
+def served(front: Front, headers: dict[str, str], body: bytes = BODY) -> bool:
+    return send(front, headers, body)[0].endswith("#ResourceNotFoundException")
+
+
+def test_every_part_of_a_request_is_signed_also_by_a_caller_who_is_known(signed_front: Front) -> None:
+    headers = signed(signed_front)
+    assert served(signed_front, headers)
+    assert served(signed_front, headers)
+    assert send(signed_front, headers, BODY + b" ")[0] == INVALID
+    assert send(signed_front, headers | {"X-Amz-Target": "DynamoDB_20120810.DeleteTable"})[0] == INVALID
+    assert send(signed_front, headers | {"Host": "elsewhere"})[0] == INVALID
+    assert send(signed_front, headers, path="/?x=1")[0] == INVALID
+    last = headers["Authorization"][-1]
+    forged = headers["Authorization"][:-1] + ("0" if last != "0" else "1")
+    assert send(signed_front, headers | {"Authorization": forged})[0] == INVALID
+    assert send(signed_front, headers | {"X-Amz-Security-Token": "t"})[0] == SERVICE + "UnrecognizedClientException"
+    assert served(signed_front, headers)
+
+
+def test_a_known_caller_is_refused_once_its_key_is_gone_or_another_or_its_date_is_past() -> None:
+    secrets, shift_seconds = {"AKID": "s3cret"}, [0.0]
+    front = Front(SignatureV4(lambda: secrets, lambda: time.time() + shift_seconds[0]))
+    try:
+        headers = signed(front)
+        assert served(front, headers)
+        for later in (16 * 60, -16 * 60):
+            shift_seconds[0] = later
+            assert send(front, headers)[0] == INVALID
+        shift_seconds[0] = 0
+        secrets["AKID"] = "changed"
+        assert send(front, headers)[0] == INVALID
+        del secrets["AKID"]
+        assert send(front, headers)[0] == SERVICE + "UnrecognizedClientException"
+    finally:
+        front.stop()
+
+
+def test_a_known_caller_is_not_served_under_another_ones_head(signed_front: Front) -> None:
+    mine, other = signed(signed_front), signed(signed_front, key_id="OTHER", secret="other")
+    assert served(signed_front, mine)
+    assert served(signed_front, other)
+    mixed = other["Authorization"].partition("Signature=")[0] + mine["Authorization"].partition(", Signature=")[2]
+    for head in (mixed, mixed.replace(", ", ", Signature=")):
+        assert send(signed_front, mine | {"Authorization": head})[0].startswith(SERVICE)
+
+
+def test_headers_with_spaces_are_signed_without_them_also_by_a_caller_who_is_known(signed_front: Front) -> None:
+    spaced = {"X-Amz-Note": "a  b"}
+    for _ in range(2):
+        assert served(signed_front, signed(signed_front, more=spaced))
+
+
+def test_no_json_is_said_before_a_wrong_signature_and_after_a_right_one(signed_front: Front) -> None:
+    headers = signed(signed_front)
+    assert served(signed_front, headers)
+    assert send(signed_front, headers, b"{")[0] == SERVICE + "SerializationException"

@@ -18,9 +18,11 @@ class Gate:
     def admit(self, request: Request, operation: str, is_gzip: bool) -> tuple[str, bytes]:
         """The caller's access key id, and the body, decompressed. Raises ApiError if the request may not be served."""
         body = request.body
-        if not is_gzip:
-            parse_body(body)
-        key_id = self._authenticate(signed_request(request))
+        key_id = self._authenticate.known(request)
+        if not key_id:
+            if not is_gzip:
+                parse_body(body)
+            key_id = self._authenticate(signed_request(request))
         if is_gzip:
             # Only now, though the service looks at the JSON first: few bytes may hold many, which is no stranger's due.
             body = unfolded(body)
@@ -28,6 +30,7 @@ class Gate:
         if self._policies is not None:
             policy = self._policies().get(key_id)
             if policy is not None:
+                parse_body(body)
                 policy.check(key_id, operation, body)
         return key_id, body
 

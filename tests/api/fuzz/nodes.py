@@ -10,7 +10,11 @@ from tests.api.fuzz.trial import make_table, make_tables
 from tests.api.fuzz.values import TABLES
 from tests.faults.cluster import Cluster
 
-_VOLATILE = ("TableId", "CreationDateTime", "ItemCount", "TableSizeBytes", "LatestStreamArn", "LatestStreamLabel")
+_VOLATILE = {
+    *("TableId", "CreationDateTime", "ItemCount", "TableSizeBytes", "LatestStreamArn", "LatestStreamLabel"),
+    *("IndexSizeBytes", "Backfilling"),
+}
+"""What a description says of the moment, of a table or of an index."""
 Tables = dict[str, Any]
 
 
@@ -36,7 +40,7 @@ class NodesTarget:
     def _table(self, name: str) -> dict[str, Any]:
         described = self._client.describe_table(TableName=name)["Table"]
         return {
-            "described": {member: value for member, value in described.items() if member not in _VOLATILE},
+            "described": _lasting(described),
             "items": sorted(self._client.scan(TableName=name, ConsistentRead=True)["Items"], key=repr),
             "tags": self._client.list_tags_of_resource(ResourceArn=described["TableArn"])["Tags"],
             "expiry": self._client.describe_time_to_live(TableName=name)["TimeToLiveDescription"],
@@ -70,3 +74,11 @@ class NodesTarget:
         self._client.delete_table(TableName=name)
         while name in self._client.list_tables()["TableNames"]:
             time.sleep(0.05)
+
+
+def _lasting(described: Any) -> Any:
+    if isinstance(described, list):
+        return [_lasting(member) for member in described]
+    if isinstance(described, dict):
+        return {name: _lasting(member) for name, member in described.items() if name not in _VOLATILE}
+    return described
