@@ -24,30 +24,35 @@ class KeyAttribute(msgspec.Struct, frozen=True):
     type: str
 
 
-class IndexDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A secondary index of a table. `id`: its number, never used twice in the table's life.
+class IndexSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A secondary index of a table, as it is asked for.
 
     A local one (`is_global` False) lies with the table's rows, under the table's hash key and another range key. A
     global one has keys of its own, one to four of each kind, and is a table of its own (`index_table`). `projection`:
-    ALL | KEYS_ONLY | INCLUDE, then with the attributes `included`. `status`: CREATING | ACTIVE. `filling`: the table's
-    partitions whose older rows are not yet in the index. Units and limits as a table's, of a global one alone.
+    ALL | KEYS_ONLY | INCLUDE, then with the attributes `included`. A global one has units and limits, as a table has.
     """
 
     name: str
-    id: int
     is_global: bool
     hash: list[KeyAttribute]
     range: list[KeyAttribute] = []
     projection: str = "ALL"
     included: list[str] = []
-    status: str = "CREATING"
-    filling: list[PartitionId] = []
     read_units: int = 0
     write_units: int = 0
     read_requests_max: int = 0
     write_requests_max: int = 0
     warm_reads: int = 0
     warm_writes: int = 0
+
+
+class IndexDefinition(IndexSpec, frozen=True, kw_only=True, omit_defaults=True):
+    """An index as the catalog holds it. `id`: its number, never used twice in the table's life. `status`: CREATING |
+    ACTIVE. `filling`: the table's partitions whose older rows are not yet in the index."""
+
+    id: int
+    status: str = "CREATING"
+    filling: list[PartitionId] = []
 
 
 class TableOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

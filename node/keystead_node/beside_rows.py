@@ -10,10 +10,9 @@ from typing import Final
 
 from keystead_core.indexes.entries import RowIndexer, decode_indexes
 from keystead_core.indexes.feed import RowChanged, decode_changes_read, decode_feed, encode_row_changed
+from keystead_core.log.ops import Change
 from keystead_core.log.record import Kind, Record
 from keystead_node.storage.row_store import Beside, RowStore
-
-Change = tuple[bytes, bytes | None]
 
 INDEX_KINDS: Final = frozenset((Kind.TABLE_DEFINITION, Kind.INDEX_FEED, Kind.CHANGES_READ))
 

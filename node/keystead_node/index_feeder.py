@@ -106,7 +106,7 @@ class _Feed:
         self._forgotten: Lsn = 0
         self._forget_at = 0.0
         self._taken: dict[PartitionId, Lsn] = {}
-        self._fill_from: dict[int, bytes | None] = {}
+        self._fill_from: dict[int, bytes] = {}
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -193,9 +193,7 @@ class _Feed:
                 raise outcome
 
     async def _send_one(self, partition: PartitionId, changes: list[tuple[Lsn, Change]], upto: Lsn) -> None:
-        taken = self._taken.get(partition)
-        if taken is None:
-            taken = (await self._ask(partition, -1, 0, [])).applied_lsn
+        taken = await self._taken_upto(partition)
         left = [change for lsn, change in changes if lsn > taken]
         if left:
             answer = await self._ask(partition, taken, upto, left)
@@ -203,6 +201,10 @@ class _Feed:
                 raise _NotNow("the index is not where it was thought to be")
             taken = upto
         self._taken[partition] = taken
+
+    async def _taken_upto(self, partition: PartitionId) -> Lsn:
+        taken = self._taken.get(partition)
+        return (await self._ask(partition, -1, 0, [])).applied_lsn if taken is None else taken
 
     async def _ask(self, partition: PartitionId, after: int, upto: Lsn, changes: list[Change]) -> rq.Answer:
         entry = self._owner.keeper.map.partitions.get(partition)
@@ -225,7 +227,6 @@ class _Feed:
         """One page of the rows as they are, behind all changes up to them; whether it was the last."""
         as_of = self._shell.stores.get(self._partition).applied_lsn
         low = self._fill_from.get(rule.index.id, b"")
-        assert low is not None
         page, more = rows.scan(low, None, PAGE_ROWS_MAX, PAGE_BYTES_MAX)
         while await self._send_changes(rows, indexer, table, as_of):
             pass
@@ -240,9 +241,7 @@ class _Feed:
     async def _send_behind(self, due: Due, as_of: Lsn) -> None:
         """Entries as of an LSN, to partitions that have taken no change behind it."""
         for partition, changes in due.items():
-            taken = self._taken.get(partition)
-            if taken is None:
-                taken = (await self._ask(partition, -1, 0, [])).applied_lsn
+            taken = await self._taken_upto(partition)
             if taken > as_of:
                 raise _NotNow("another master has brought later changes")
             answer = await self._ask(partition, taken, as_of, [change for _, change in changes])

@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from keystead_core.catalog.commands import IndexSpec
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import TableDefinition, index_table
+from keystead_core.cluster_map import IndexSpec, TableDefinition, index_table
 from keystead_core.items import row_size
 from keystead_core.row_changes import DONE, decode_outcome, with_sizes
 from keystead_node.api.backend import Backend
@@ -138,12 +137,11 @@ class MeteredBackend:
             self._charge(use.writes, (meter,), 1.0)
             return
         cause = await self._metering.admit((meter,), 1.0)
-        use.writes.consumed += 1.0
         if cause is not None:
             use.writes.throttled += 1.0
             if self._metering.settings.is_enforced:
-                use.writes.consumed -= 1.0
                 raise use.exceeded(use.writes, cause)
+        use.writes.consumed += 1.0
 
     def _charge_indexes(self, uses: dict[str, TableUse], units: dict[str, float]) -> None:
         """What the write has cost each index, beyond the unit that was spent; nothing where `units` lacks it."""

@@ -9,9 +9,9 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, IndexSpec, TableSpec
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import PartitionEntry, RangeIndex, TableDefinition
+from keystead_core.cluster_map import IndexSpec, PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_core.keyspace import make_row_key, next_key
 from keystead_node.api import errors

@@ -4,11 +4,10 @@ import bisect
 
 import msgspec
 
-from keystead_core.catalog.commands import IndexSpec
 from keystead_core.catalog.indexes import check_addition, check_indexes, with_units
 from keystead_core.catalog.results import Refused
 from keystead_core.catalog.table_changes import TableChange, changed
-from keystead_core.cluster_map import IndexDefinition, TableDefinition
+from keystead_core.cluster_map import IndexDefinition, IndexSpec, TableDefinition
 from keystead_core.row_changes import decide
 from keystead_node.api.errors import ApiError, named_table_not_found, table_already_exists, table_error
 from tests.api.memory_indexes import MemoryIndexes

@@ -2,9 +2,8 @@
 
 import msgspec
 
-from keystead_core.catalog.commands import IndexSpec
 from keystead_core.catalog.indexes import define, holder
-from keystead_core.cluster_map import TableDefinition, index_table
+from keystead_core.cluster_map import IndexSpec, TableDefinition, index_table
 from keystead_core.ids import PartitionId
 from keystead_core.indexes.entries import RowIndexer, indexes_of
 

@@ -11,7 +11,7 @@ all that its application needs (time and seed come from the proposer), so that e
 import msgspec
 
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import ClusterSettings, KeyAttribute, NodeEntry, ReplicaTarget, TableOptions
+from keystead_core.cluster_map import ClusterSettings, IndexSpec, KeyAttribute, NodeEntry, ReplicaTarget, TableOptions
 from keystead_core.ids import Boot, Epoch, NodeId, PartitionId
 
 
@@ -32,23 +32,6 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
     billing_mode: str = "PAY_PER_REQUEST"
     read_units: int = 0
     write_units: int = 0
-
-
-class IndexSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An index as it is asked for; fields as in IndexDefinition. Of a local one, `hash` is the table's hash key."""
-
-    name: str
-    is_global: bool
-    hash: list[KeyAttribute]
-    range: list[KeyAttribute] = []
-    projection: str = "ALL"
-    included: list[str] = []
-    read_units: int = 0
-    write_units: int = 0
-    read_requests_max: int = 0
-    write_requests_max: int = 0
-    warm_reads: int = 0
-    warm_writes: int = 0
 
 
 class ReplicaSpec(msgspec.Struct, frozen=True, array_like=True):

@@ -12,16 +12,19 @@ from typing import Final
 import msgspec
 import xxhash
 
-from keystead_core.catalog.commands import IndexSpec, ReportFilled
+from keystead_core.catalog.commands import ReportFilled
 from keystead_core.catalog.contents import Contents
 from keystead_core.catalog.results import INVALID, LIMIT_EXCEEDED, RESOURCE_IN_USE, RESOURCE_NOT_FOUND, Refused
 from keystead_core.catalog.table_changes import IndexUnits
-from keystead_core.cluster_map import IndexDefinition, TableDefinition, TableOptions, index_table
+from keystead_core.cluster_map import IndexDefinition, IndexSpec, TableDefinition, TableOptions, index_table
 from keystead_core.ids import PartitionId
 
 GLOBAL_INDEXES_MAX: Final = 20
 LOCAL_INDEXES_MAX: Final = 5
 KEY_ATTRIBUTES_MAX: Final = 4
+ONE_AT_A_TIME: Final = (
+    "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
+)
 
 
 def check_indexes(table: str, specs: list[IndexSpec], range_key: bool) -> None:
@@ -104,7 +107,7 @@ def check_addition(table: TableDefinition, spec: IndexSpec) -> None:
     if table.index(spec.name) is not None:
         raise Refused(INVALID, f"Attempting to create an index which already exists: {spec.name}")
     if any(index.is_global and index.status != "ACTIVE" for index in table.indexes):
-        raise Refused(LIMIT_EXCEEDED, _ONE_AT_A_TIME)
+        raise Refused(LIMIT_EXCEEDED, ONE_AT_A_TIME)
     if sum(index.is_global for index in table.indexes) >= GLOBAL_INDEXES_MAX:
         raise Refused(
             LIMIT_EXCEEDED,
@@ -125,7 +128,8 @@ def add(contents: Contents, table: TableDefinition, spec: IndexSpec) -> TableDef
 def drop(contents: Contents, table: TableDefinition, name: str) -> TableDefinition:
     """The table without the index, whose own table is removed."""
     contents.remove_table(index_table(table.name, name))
-    return without(contents, table, name)
+    kept = [index for index in table.indexes if index.name != name]
+    return msgspec.structs.replace(table, indexes=kept, index_version=contents.version)
 
 
 def check_known(table: TableDefinition, name: str) -> None:
@@ -133,11 +137,6 @@ def check_known(table: TableDefinition, name: str) -> None:
     index = table.index(name)
     if index is None or not index.is_global:
         raise Refused(RESOURCE_NOT_FOUND, "Requested resource not found")
-
-
-def without(contents: Contents, table: TableDefinition, name: str) -> TableDefinition:
-    kept = [index for index in table.indexes if index.name != name]
-    return msgspec.structs.replace(table, indexes=kept, index_version=contents.version)
 
 
 def with_units(table: TableDefinition, units: IndexUnits) -> TableDefinition:
@@ -205,8 +204,3 @@ def _is_served(contents: Contents, table: TableDefinition, index: IndexDefinitio
 
 def _replaced(table: TableDefinition, index: IndexDefinition) -> TableDefinition:
     return msgspec.structs.replace(table, indexes=[index if one.id == index.id else one for one in table.indexes])
-
-
-_ONE_AT_A_TIME: Final = (
-    "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
-)

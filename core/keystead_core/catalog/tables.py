@@ -10,7 +10,7 @@ import msgspec
 import xxhash
 
 from keystead_core.catalog import indexes
-from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, IndexSpec, TableSpec, UpdateTable
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec, UpdateTable
 from keystead_core.catalog.contents import Contents
 from keystead_core.catalog.groups import found_group, placement_rule
 from keystead_core.catalog.results import (
@@ -26,7 +26,7 @@ from keystead_core.catalog.results import (
     Refused,
 )
 from keystead_core.catalog.table_changes import changed, refuse_managed
-from keystead_core.cluster_map import ClusterSettings, TableDefinition, TableOptions, index_table
+from keystead_core.cluster_map import ClusterSettings, IndexSpec, TableDefinition, TableOptions, index_table
 from keystead_core.ids import NodeId
 from keystead_core.keyspace import split_ranges
 from keystead_core.ledger import sites_of

@@ -17,12 +17,10 @@ from typing import Final
 import msgspec
 
 from keystead_core.ids import Lsn, PartitionId
-from keystead_core.log.ops import ChangesError, decode_changes, encode_change
+from keystead_core.log.ops import Change, ChangesError, decode_changes, encode_change
 
 _FEED_HEAD: Final = struct.Struct("<QQ")
 _LSN: Final = struct.Struct("<Q")
-
-Change = tuple[bytes, bytes | None]
 
 
 class RowChanged(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -7,9 +7,8 @@ under the table's durability rule.
 
 from typing import Protocol
 
-from keystead_core.catalog.commands import IndexSpec
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import TableDefinition
+from keystead_core.cluster_map import IndexSpec, TableDefinition
 
 
 class Backend(Protocol):

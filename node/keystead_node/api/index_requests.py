@@ -4,7 +4,8 @@ what the catalog is asked for."""
 from collections.abc import Iterable
 from typing import Final
 
-from keystead_core.catalog.commands import IndexSpec
+from keystead_core.catalog.indexes import GLOBAL_INDEXES_MAX, LOCAL_INDEXES_MAX
+from keystead_core.cluster_map import IndexSpec
 from keystead_core.items import ItemError
 from keystead_node.api.key_schemas import check_global_key, check_local_key, key_attributes
 from keystead_node.api.table_requests import (
@@ -17,8 +18,6 @@ from keystead_node.api.table_requests import (
 )
 from keystead_node.api.table_settings import check_units, limits_of
 
-GLOBAL_INDEXES_MAX: Final = 20
-LOCAL_INDEXES_MAX: Final = 5
 INCLUDED_MAX: Final = 100
 """Attributes that the indexes of one table name in their projections, each counted as often as it is named."""
 _INVALID: Final = "One or more parameter values were invalid: "

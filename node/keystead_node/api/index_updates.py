@@ -5,13 +5,12 @@ At most one index comes or goes in a call, and in a table at a time; units and l
 
 from typing import Final, NamedTuple
 
-from keystead_core.catalog.commands import IndexSpec
+from keystead_core.catalog.indexes import GLOBAL_INDEXES_MAX, ONE_AT_A_TIME
 from keystead_core.catalog.table_changes import IndexUnits
-from keystead_core.cluster_map import IndexDefinition, TableDefinition
+from keystead_core.cluster_map import IndexDefinition, IndexSpec, TableDefinition
 from keystead_core.items import ItemError
 from keystead_node.api.errors import LimitExceeded, ResourceNotFound
 from keystead_node.api.index_requests import (
-    GLOBAL_INDEXES_MAX,
     check_included,
     global_spec,
     named_limit,
@@ -22,9 +21,6 @@ from keystead_node.api.table_requests import GlobalIndexChoice, GlobalIndexUnits
 from keystead_node.api.table_settings import check_units, limits_of
 
 _INVALID: Final = "One or more parameter values were invalid: "
-_ONE_AT_A_TIME: Final = (
-    "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
-)
 _ALONE: Final = {
     "ProvisionedThroughput": "You cannot create or delete index while updating table IOPS",
     "StreamSpecification": "You cannot create or delete index while changing stream status",
@@ -65,7 +61,7 @@ def check_updates(request: UpdateTableRequest) -> None:
             if getattr(request, parameter) is not None and not accompanies:
                 raise ItemError(message)
     if sum(update.Update is None for update in updates) > 1:
-        raise LimitExceeded(_ONE_AT_A_TIME)
+        raise LimitExceeded(ONE_AT_A_TIME)
 
 
 def _name(update: GlobalIndexUpdate) -> str:
@@ -144,7 +140,7 @@ def _check_billing(choice: GlobalIndexChoice, billing_mode: str) -> None:
 def _check_alone(table: TableDefinition, name: str) -> None:
     """An index may come or go while no other does."""
     if any(index.status == "CREATING" and index.name != name for index in table.indexes):
-        raise LimitExceeded(_ONE_AT_A_TIME)
+        raise LimitExceeded(ONE_AT_A_TIME)
 
 
 def _changed(choice: GlobalIndexUnits, table: TableDefinition, billing_mode: str) -> IndexUnits:

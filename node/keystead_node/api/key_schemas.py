@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from keystead_core.catalog.indexes import KEY_ATTRIBUTES_MAX
 from keystead_core.cluster_map import KeyAttribute
 from keystead_core.items import ItemError
 from keystead_node.api.table_requests import AttributeDefinition, GlobalIndexChoice, KeySchemaElement, LocalIndexChoice
 
-KEY_ATTRIBUTES_MAX: Final = 4
 """Of each kind, in the key of a global index."""
 _INVALID: Final = "One or more parameter values were invalid: "
 

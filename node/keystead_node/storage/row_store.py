@@ -168,10 +168,7 @@ class RowStore:
 
     def collection_bytes(self, collection: bytes) -> int:
         """Stored bytes of the items of one partition key and of their entries, where there are local indexes."""
-        try:
-            value = self._db.get(_space(COLLECTIONS) + collection)
-        except Exception as error:  # rocksdict raises nothing narrower
-            raise failure_of(self.path, error) from error
+        value = self._get(_space(COLLECTIONS) + collection)
         return int(_LSN.unpack(value)[0]) if value is not None else 0
 
     def fed_upto(self, source: PartitionId) -> Lsn:
@@ -202,8 +199,11 @@ class RowStore:
         self._applied = applied_lsn
 
     def get(self, key: bytes) -> bytes | None:
+        return self._get(ROW + key)
+
+    def _get(self, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._db.get(ROW + key)
+            value: bytes | None = self._db.get(key)
         except Exception as error:  # rocksdict raises nothing narrower
             raise failure_of(self.path, error) from error
         return value

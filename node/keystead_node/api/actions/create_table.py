@@ -8,8 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from keystead_core.catalog.commands import IndexSpec
-from keystead_core.cluster_map import KeyAttribute, TableDefinition, TableOptions
+from keystead_core.cluster_map import IndexSpec, KeyAttribute, TableDefinition, TableOptions
 from keystead_core.items import ItemError
 from keystead_node.api.actions.table_description import table_description
 from keystead_node.api.context import Context
