@@ -126,6 +126,17 @@ class ReplicaTarget(msgspec.Struct, frozen=True):
     role: str
 
 
+class SplitPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A partition is to be divided at the row key `at` (b"": its master chooses), the right half going to the group
+    `right` with the replicas `members`. `done`: it has been; the left group is still the source of what they lack."""
+
+    right: PartitionId
+    at: bytes
+    members: list[ReplicaTarget]
+    reason: str
+    done: bool = False
+
+
 class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A range [low, high) of row keys of one table (`high` None: no end) and its replica group.
 
@@ -133,7 +144,9 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     membership, the first of them being the preferred master; `members`, `epoch`, `membership_version` (made in the
     epoch `membership_epoch`) and `master` are what the group last reported. `write_quorum` is a number here, never 0.
     The `founding_` rules are those of the group's first membership record and never change: a founder that comes late
-    makes the same record, to the byte.
+    makes the same record, to the byte. `founding_epoch`: of the split record behind which the group's log begins; 0
+    where it begins with a record of its own. `left`: the partition that this one was split from, until it needs nothing
+    of it any more (0). `split_refusal`: why the last split that was planned was not made.
     """
 
     id: PartitionId
@@ -153,6 +166,10 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     founding_durable_zones: int = 1
     founding_lease_ms: int = 1000
     membership_epoch: int = 0
+    founding_epoch: int = 0
+    left: PartitionId = PartitionId(0)
+    split: SplitPlan | None = None
+    split_refusal: str = ""
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,12 +34,13 @@ class Hosted(msgspec.Struct, frozen=True):
 
 
 def plan_hosting(
-    entry: PartitionEntry, node: NodeId, hosted: Hosted | None, registered: bool
+    entry: PartitionEntry, node: NodeId, hosted: Hosted | None, registered: bool, awaits_split: bool = False
 ) -> list[DropReplica | HostReplica | SetTarget]:
     """What the node's core is to be told about one partition of the map.
 
     A node that has not `registered` since its start takes on nothing but what it founds: its volume may be an old copy,
-    which the catalog refuses, and then whatever it took on would be lost with it.
+    which the catalog refuses, and then whatever it took on would be lost with it. `awaits_split`: a replica here of the
+    group that this one was split from is going to make it, with its rows, which spares a copy.
     """
     events: list[DropReplica | HostReplica | SetTarget] = []
     named = [t for t in [*entry.target, *entry.members, *entry.founders] if t.node == node]
@@ -50,8 +51,8 @@ def plan_hosting(
         events.append(DropReplica(entry.id, hosted.replica))
         hosted = None
     if hosted is None and wanted is not None:
-        is_founder = any(t.replica == wanted for t in entry.founders)
-        if is_founder or registered:
+        is_founder = any(t.replica == wanted for t in entry.founders) and not entry.founding_epoch
+        if is_founder or (registered and not awaits_split):
             events.append(HostReplica(entry.id, wanted, founding_of(entry) if is_founder else None))
     if hosted is not None or wanted is not None:
         # Of the map's quorum only what exceeds a majority is a rule; a majority follows the number of voters.

@@ -1,4 +1,4 @@
-"""What the records of a batch put beside the rows: entries of local indexes, and changes kept for global ones.
+"""What the records of a batch put beside the rows: entries of local indexes, changes kept for global ones, splits.
 
 Every replica works it out by itself, from the records and its own rows, which are the same everywhere: old values and
 entries are not in the log. The indexes themselves come by a record (TABLE_DEFINITION), so that they count for the very
@@ -10,11 +10,12 @@ from typing import Final
 
 from keystead_core.indexes.entries import RowIndexer, decode_indexes
 from keystead_core.indexes.feed import RowChanged, decode_changes_read, decode_feed, encode_row_changed
+from keystead_core.log.entries import LogPoint
 from keystead_core.log.ops import Change
 from keystead_core.log.record import Kind, Record
 from keystead_node.storage.row_store import Beside, RowStore
 
-INDEX_KINDS: Final = frozenset((Kind.TABLE_DEFINITION, Kind.INDEX_FEED, Kind.CHANGES_READ))
+BESIDE_KINDS: Final = frozenset((Kind.TABLE_DEFINITION, Kind.INDEX_FEED, Kind.CHANGES_READ, Kind.SPLIT))
 
 
 class BesideRows:
@@ -44,7 +45,7 @@ class BesideRows:
                 found.changes.append((record.lsn, encode_row_changed(RowChanged(row_key, old, new, record.clock))))
 
     def on_record(self, record: Record, before: Sequence[Change]) -> Sequence[Change]:
-        """A record about indexes, behind those changes of the batch; returns the rows that it changes."""
+        """A record about indexes or a split, behind those changes of the batch; returns the rows that it changes."""
         found = self._beside()
         match record.kind:
             case Kind.TABLE_DEFINITION:
@@ -56,6 +57,9 @@ class BesideRows:
                     self._latest = dict(before)
                     if not self.indexer.global_rules:
                         found.read_upto = record.lsn  # nobody is left to read them
+                return []
+            case Kind.SPLIT:
+                found.splits.append((LogPoint(record.epoch, record.lsn, record.hash), record.body))
                 return []
             case Kind.INDEX_FEED:
                 source, upto, changes = decode_feed(record.body)

@@ -17,7 +17,7 @@ from keystead_core.cluster_map import PartitionEntry, TableDefinition
 from keystead_core.expiry import ExpiryRule
 from keystead_core.keyspace import next_key
 from keystead_core.row_changes import Decision
-from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import NotMaster, Overloaded, StaleRange, WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
 from keystead_node.storage.disk import DiskFailed
@@ -110,7 +110,7 @@ class Expiry:
         outcomes = await asyncio.gather(*deletes, return_exceptions=True)
         self.items_expired += outcomes.count(_EXPIRED)
         for outcome in outcomes:
-            if isinstance(outcome, NotMaster | Overloaded | WriteOutcomeUnknown):
+            if isinstance(outcome, NotMaster | StaleRange | Overloaded | WriteOutcomeUnknown):
                 log.info("expiry of a partition rests until the next round", partition=entry.id, why=str(outcome))
                 return False
             if isinstance(outcome, BaseException):

@@ -227,7 +227,8 @@ class _Feed:
         """One page of the rows as they are, behind all changes up to them; whether it was the last."""
         as_of = self._shell.stores.get(self._partition).applied_lsn
         low = self._fill_from.get(rule.index.id, b"")
-        page, more = rows.scan(low, None, PAGE_ROWS_MAX, PAGE_BYTES_MAX)
+        span = self._shell.stores.ranges.get(self._partition)
+        page, more = rows.scan(low, span[1] if span is not None else None, PAGE_ROWS_MAX, PAGE_BYTES_MAX)
         while await self._send_changes(rows, indexer, table, as_of):
             pass
         due: Due = {}

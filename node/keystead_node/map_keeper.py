@@ -19,6 +19,7 @@ from keystead_core.cluster_map import (
     DeltaMismatch,
     MapDelta,
     NodeEntry,
+    PartitionEntry,
     ReplicaTarget,
     Routes,
 )
@@ -79,6 +80,8 @@ class MapKeeper:
         """The map has changed, by a delta, or is all new (None)."""
         self.on_mastered: Callable[[PartitionId], None] = lambda partition: None
         """A group is mastered here, or its membership has changed."""
+        self.awaits_split: Callable[[PartitionEntry], bool] = lambda entry: False
+        """Whether a replica here of the group that this one was split from is going to make it."""
         self.on_renounced: Callable[[str], None] = lambda reason: None
         shell.on_mastership = self.on_mastership
 
@@ -188,7 +191,8 @@ class MapKeeper:
     def _react(self, entries: list, removed: list[PartitionId]) -> None:  # type: ignore[type-arg]
         self._dial()
         for entry in entries:
-            for event in plan_hosting(entry, self._shell.core.id, self._hosted(entry.id), self.registered):
+            awaits = bool(entry.left) and self.awaits_split(entry)
+            for event in plan_hosting(entry, self._shell.core.id, self._hosted(entry.id), self.registered, awaits):
                 if isinstance(event, HostReplica) and event.founding is not None and not self.may_found:
                     log.error("not founding a replica on a damaged volume", partition=entry.id)
                     continue
@@ -203,6 +207,11 @@ class MapKeeper:
         hosted = {p: found for p in removed if (found := self._hosted(p)) is not None}
         for drop in plan_removed(self.map, hosted, removed):
             self._shell.post(drop)
+
+    def look_again(self, entry: PartitionEntry) -> None:
+        """Something that hosting depends on may have changed, beside the map."""
+        if entry.id not in self._shell.core.replicas:
+            self._react([entry], [])
 
     def _follow_own_state(self) -> None:
         """Maintenance that the catalog knows of outlives a restart; any other ends with the process."""

@@ -19,11 +19,12 @@ from keystead_core.indexes.entries import RowIndexer, decode_indexes
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record
-from keystead_node.beside_rows import INDEX_KINDS, BesideRows
-from keystead_node.durable_file import write_durably
+from keystead_core.split.record import Split
+from keystead_node.beside_rows import BESIDE_KINDS, BesideRows
+from keystead_node.durable_file import sync_directory, write_durably
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore, SegmentStore
 from keystead_node.storage.faults import file_io
-from keystead_node.storage.row_store import RowStore, RowStoreDamaged, RowStores
+from keystead_node.storage.row_store import RowRange, RowStore, RowStoreDamaged, RowStores
 
 log = structlog.get_logger("partition_store")
 
@@ -94,10 +95,17 @@ class PartitionStore:
         if self.interpreter is not None:
             self.interpreter.begin(rows)
         self._rows = rows
+        self._note_range(rows.row_range())
+        if rows.splits():
+            self._owner.on_split(self._partition)
         known = rows.indexes()
         if known is not None:
             self.indexer = RowIndexer(decode_indexes(known))
         self._owner.on_indexes(self._partition)
+
+    def _note_range(self, found: RowRange | None) -> None:
+        if found is not None:
+            self._owner.ranges[self._partition] = found
 
     def apply_waiting(self) -> None:
         """Applies what came before the rows were open."""
@@ -167,7 +175,7 @@ class PartitionStore:
                 changes += more
                 if waiter is not None:
                     waiter.result = answer
-            elif record.kind in INDEX_KINDS:
+            elif record.kind in BESIDE_KINDS:
                 changes += beside.on_record(record, changes)
         last = records[-1].lsn
         self._rows.apply(changes, last, beside.found)
@@ -184,6 +192,10 @@ class PartitionStore:
             self._owner.on_indexes(self._partition)
         if beside.found.changes:
             self._owner.on_changes(self._partition)
+        if beside.found.splits:
+            assert self._rows is not None
+            self._note_range(self._rows.row_range())
+            self._owner.on_split(self._partition)
 
     def _before(self, changes: list[Change], row_key: bytes) -> bytes | None:
         for key, value in reversed(changes):
@@ -250,6 +262,10 @@ class PartitionStores:
         """The indexes of a partition are known, or have changed."""
         self.on_changes: Callable[[PartitionId], None] = lambda partition: None
         """There are more changes for a partition's global indexes."""
+        self.on_split: Callable[[PartitionId], None] = lambda partition: None
+        """A split is in a partition's rows, or was when they were opened."""
+        self.ranges: dict[PartitionId, RowRange] = {}
+        """Of the partitions with open rows whose range a split has narrowed."""
         self.on_rows_lost: Callable[[PartitionId], None] = lambda partition: None
         self.interpreters: dict[PartitionId, Interpreter] = {}
         self.eager = False
@@ -269,6 +285,11 @@ class PartitionStores:
             store = self._stores[partition] = PartitionStore(self, partition, directory)
             store.interpreter = self.interpreters.get(partition)
         return store
+
+    def is_in_range(self, partition: PartitionId, row_key: bytes) -> bool:
+        """Whether no split in the rows has given the key to another partition."""
+        found = self.ranges.get(partition)
+        return found is None or (found[0] <= row_key and (found[1] is None or row_key < found[1]))
 
     def opened(self, partition: PartitionId) -> PartitionStore | None:
         """The store, if there is one whose rows are open."""
@@ -309,6 +330,7 @@ class PartitionStores:
         store = self._stores.pop(partition, None)
         if store is not None:
             store.close()
+        self.ranges.pop(partition, None)
         shutil.rmtree(self.directory(partition), ignore_errors=True)
 
     def replace_rows(self, partition: PartitionId, staged: Path, base: LogPoint) -> None:
@@ -319,8 +341,18 @@ class PartitionStores:
         directory = self.directory(partition)
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
+        self.ranges.pop(partition, None)
         staged.rename(directory / "rows")
         self.note_floor(partition, base.lsn)
+        sync_directory(directory.parent)
+
+    def make_right(self, staged: Path, point: LogPoint, split: Split) -> None:
+        """In a thread: makes of a checkpoint of the left group's rows those of the right half, durably."""
+        rows = self.row_stores.open_at(staged)
+        try:
+            rows.become_right(point, split)
+        finally:
+            rows.close()
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)

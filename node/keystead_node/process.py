@@ -47,6 +47,7 @@ from keystead_node.partition_store import PartitionStores
 from keystead_node.router import Router
 from keystead_node.rows import LocalRows
 from keystead_node.shell import Shell
+from keystead_node.splitter import Splitter
 from keystead_node.status import node_status
 from keystead_node.storage.disk import DiskFailed
 from keystead_node.table_use import TableUses
@@ -136,7 +137,9 @@ class NodeProcess:
         self.router = Router(self.rows, self.keeper, self.client)
         self.feeder = IndexFeeder(self.shell, self.keeper, self.router, self.client)
         self.indexes = IndexKeeper(self.shell, self.keeper, self.rows, self.feeder)
-        self.keeper.on_map, self.keeper.on_mastered = self.indexes.on_map, self.indexes.on_partition
+        self.splitter = Splitter(self.shell, self.keeper, self.client, Path(config.data_dir))
+        self.keeper.on_map, self.keeper.on_mastered = self._on_map, self.indexes.on_partition
+        self.stores.on_split = self.splitter.on_split
         self.stores.on_indexes, self.stores.on_changes = self.indexes.on_partition, self.feeder.wake
         self.metering = Metering(self.shell, self.keeper, config.capacity(), boottime_us)
         uses = TableUses(self.metering, self.keeper)
@@ -223,6 +226,7 @@ class NodeProcess:
             asyncio.ensure_future(self._keep_house()),
             asyncio.ensure_future(self.stores.open_all()),
             asyncio.ensure_future(self.expiry.run()),
+            asyncio.ensure_future(self.splitter.run()),
             asyncio.ensure_future(self.metering.run()),
         ]
         watched = [found.files for found in (self.tls, self.access_keys) if found is not None]
@@ -246,6 +250,10 @@ class NodeProcess:
         )
 
     # -- what the parts tell each other ---------------------------------------------------------------------------
+
+    def _on_map(self, delta: MapDelta | None) -> None:
+        self.indexes.on_map(delta)
+        self.splitter.on_map(delta)
 
     def _on_message(self, sender: NodeId, boot: int, message: Any) -> None:
         self.shell.on_message(sender, boot, message)
@@ -333,6 +341,7 @@ class NodeProcess:
         for task in self._tasks:
             task.cancel()
         self.indexes.close()
+        self.splitter.close()
         self.feeder.close()
         await self.admin.close()
         await self.peers.close()

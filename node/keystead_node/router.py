@@ -8,6 +8,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
+
+import msgspec
 
 from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec
 from keystead_core.catalog.table_changes import TableChange
@@ -17,11 +20,20 @@ from keystead_core.keyspace import make_row_key, next_key
 from keystead_node.api import errors
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.clock import wall_us
-from keystead_node.errors import CollectionTooLarge, DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import (
+    CollectionTooLarge,
+    DiskNearlyFull,
+    NotMaster,
+    Overloaded,
+    StaleRange,
+    WriteOutcomeUnknown,
+)
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.rows import LocalRows
 from keystead_node.storage.row_store import COLLECTIONS
 from keystead_node.transport import requests as rq
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS = 5.0
 REQUEST_SECONDS = 5.0
@@ -107,23 +119,27 @@ class Router:
     # -- rows -----------------------------------------------------------------------------------------------------
 
     async def write(self, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
-        entry = await self._find(table, row_key)
-        request = rq.WriteRow(entry.id, entry.generation, row_key, value, want_old)
-        return await self._write_at_master(
-            entry, request, lambda: self._rows.write(entry.id, entry.generation, row_key, value, want_old)
-        )
+        async def write(entry: PartitionEntry) -> bytes | None:
+            request = rq.WriteRow(entry.id, entry.generation, row_key, value, want_old)
+            return await self._write_at_master(
+                entry, request, lambda: self._rows.write(entry.id, entry.generation, row_key, value, want_old)
+            )
+
+        return await self._in_range(table, lambda index: index.find(row_key), write)
 
     async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
-        entry = await self._find(table, row_key)
-        request = rq.ChangeRow(entry.id, entry.generation, row_key, change)
-        outcome = await self._write_at_master(entry, request, lambda: self._rows.change(entry.id, row_key, change))
+        async def at(entry: PartitionEntry) -> bytes | None:
+            request = rq.ChangeRow(entry.id, entry.generation, row_key, change)
+            return await self._write_at_master(entry, request, lambda: self._rows.change(entry.id, row_key, change))
+
+        outcome = await self._in_range(table, lambda index: index.find(row_key), at)
         assert outcome is not None
         return outcome
 
     async def _write_at_master(
         self, entry: PartitionEntry, request: rq.Request, here: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
-        """`here` does what the request asks for on this node. Raises ApiError."""
+        """`here` does what the request asks for on this node. Raises ApiError, StaleRange."""
         if self._shell.master_of(entry.id) == self._own:
             try:
                 return await here()
@@ -134,14 +150,16 @@ class Router:
         return (await self._at_master(entry, lambda: request, writes=True)).value
 
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
-        entry = await self._find(table, row_key)
-        if consistent:
-            if not await self._shell.await_read(entry.id):
-                return await self._rows.get(entry.id, row_key)
-        elif self._rows.has_rows(entry.id):
-            return await self._rows.get(entry.id, row_key)
-        request = rq.ReadRow(entry.id, entry.generation, row_key, consistent)
-        return (await self._at_master(entry, lambda: request, writes=False)).value
+        async def read(entry: PartitionEntry) -> bytes | None:
+            if consistent:
+                if not await self._shell.await_read(entry.id):
+                    return await self._rows.get(entry.id, row_key, consistent)
+            elif self._rows.has_rows(entry.id):
+                return await self._rows.get(entry.id, row_key, consistent)
+            request = rq.ReadRow(entry.id, entry.generation, row_key, consistent)
+            return (await self._at_master(entry, lambda: request, writes=False)).value
+
+        return await self._in_range(table, lambda index: index.find(row_key), read)
 
     async def scan(
         self,
@@ -156,13 +174,12 @@ class Router:
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         found: list[tuple[bytes, bytes]] = []
         while True:
-            entry = await self._look_up(table, partial(_next_of_scan, low, high, backwards))
-            first = max(low, entry.low) if backwards else low
-            end = entry.high if high is None else high if entry.high is None else min(high, entry.high)
-            request = rq.ScanRows(
-                entry.id, entry.generation, first, end, consistent, max_rows - len(found), max_bytes, backwards, index
+            wanted = rq.ScanRows(
+                CATALOG_PARTITION, 0, low, high, consistent, max_rows - len(found), max_bytes, backwards, index
             )
-            answer = await self._scan_one(entry, request)
+            find = partial(_next_of_scan, low, high, backwards)
+            request, answer = await self._in_range(table, find, partial(self._scan_in, wanted))
+            first, end = request.low, request.high
             found += answer.rows
             max_bytes -= sum(len(value) for _, value in answer.rows)
             full = answer.more or len(found) >= max_rows or max_bytes <= 0
@@ -175,6 +192,16 @@ class Router:
             else:
                 assert end is not None
                 low = end
+
+    async def _scan_in(self, wanted: rq.ScanRows, entry: PartitionEntry) -> tuple[rq.ScanRows, rq.Answer]:
+        """As much of what is wanted as lies in a partition's range, and the answer."""
+        low, high = wanted.low, wanted.high
+        if wanted.backwards:
+            low = max(low, entry.low)
+        if entry.high is not None:
+            high = entry.high if high is None else min(high, entry.high)
+        request = msgspec.structs.replace(wanted, partition=entry.id, generation=entry.generation, low=low, high=high)
+        return request, await self._scan_one(entry, request)
 
     async def _scan_one(self, entry: PartitionEntry, request: rq.ScanRows) -> rq.Answer:
         local = self._rows.has_rows(entry.id) and not request.consistent
@@ -212,8 +239,25 @@ class Router:
 
     # -- finding the master ---------------------------------------------------------------------------------------
 
-    async def _find(self, table: TableDefinition, row_key: bytes) -> PartitionEntry:
-        return await self._look_up(table, lambda index: index.find(row_key))
+    async def _in_range(
+        self,
+        table: TableDefinition,
+        find: Callable[[RangeIndex], PartitionEntry | None],
+        act: Callable[[PartitionEntry], Awaitable[T]],
+    ) -> T:
+        """Acts on the partition that the map names; anew with a newer map where a split has moved the range on."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        while True:
+            version = self._keeper.map.version
+            entry = await self._look_up(table, find)
+            try:
+                return await act(entry)
+            except StaleRange as stale:
+                if loop.time() > deadline:
+                    raise errors.Unavailable(f"Partition {entry.id} was split, and the map does not say so") from stale
+            self.retries += 1
+            await self._keeper.wait_for_version(version + 1, PAUSE_SECONDS_MAX)
 
     async def _look_up(
         self, table: TableDefinition, find: Callable[[RangeIndex], PartitionEntry | None]
@@ -234,7 +278,7 @@ class Router:
         return self._shell.master_of(entry.id) or self._hints.get(entry.id) or entry.master
 
     async def _at_master(self, entry: PartitionEntry, make: Callable[[], rq.Request], writes: bool) -> rq.Answer:
-        """Asks the master, wherever it is, until one answers or patience ends. Raises ApiError."""
+        """Asks the master, wherever it is, until one answers or patience ends. Raises ApiError, StaleRange."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         pause = PAUSE_SECONDS_FIRST
@@ -243,7 +287,9 @@ class Router:
             answer = await self._ask(self._guess(entry, turn), make(), writes)
             if answer.status == rq.OK:
                 return answer
-            if answer.status != rq.NOT_MASTER and answer.status != rq.STALE:
+            if answer.status == rq.STALE:
+                raise StaleRange(answer.reason)
+            if answer.status != rq.NOT_MASTER:
                 raise _status_error(answer)
             self._hints[entry.id] = NodeId(answer.hint)
             self.retries += 1

@@ -5,8 +5,16 @@ from collections.abc import Callable
 
 from keystead_core.ids import PartitionId
 from keystead_core.keyspace import collection_of
+from keystead_core.replication.splitting import OUT_OF_RANGE
 from keystead_core.row_changes import Decision, decide
-from keystead_node.errors import CollectionTooLarge, DiskNearlyFull, NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import (
+    CollectionTooLarge,
+    DiskNearlyFull,
+    NotMaster,
+    Overloaded,
+    StaleRange,
+    WriteOutcomeUnknown,
+)
 from keystead_node.index_feeds import IndexFeeds
 from keystead_node.shell import Shell
 from keystead_node.storage.row_store import RowStore
@@ -33,7 +41,8 @@ class LocalRows:
     async def write(
         self, partition: PartitionId, generation: int, row_key: bytes, value: bytes | None, want_old: bool
     ) -> bytes | None:
-        """Raises NotMaster, Overloaded, DiskNearlyFull, CollectionTooLarge (nothing was done), WriteOutcomeUnknown."""
+        """Raises NotMaster, StaleRange, Overloaded, DiskNearlyFull, CollectionTooLarge (nothing was done),
+        WriteOutcomeUnknown."""
         if self.disk_is_short and value is not None:
             raise DiskNearlyFull
         self._check_indexes(partition)
@@ -76,13 +85,20 @@ class LocalRows:
         store = self.shell.stores.opened(partition)
         return store is not None and store.indexer is not None and bool(store.indexer.local_rules)
 
-    async def get(self, partition: PartitionId, row_key: bytes) -> bytes | None:
-        """The row as applied here; whether that may be served was judged before."""
+    async def get(self, partition: PartitionId, row_key: bytes, consistent: bool) -> bytes | None:
+        """The row as applied here; whether that may be served was judged before. Raises StaleRange."""
         store = self.shell.stores.get(partition)
         rows = store.rows
         if rows is None:
             rows = await store.open()
+        self._check_range(partition, row_key, consistent)
         return rows.get(row_key)
+
+    def _check_range(self, partition: PartitionId, row_key: bytes, consistent: bool) -> None:
+        """What is read from a follower is of a moment that has been: there its rows' own range counts."""
+        shell = self.shell
+        if not (shell.owns(partition, row_key) if consistent else shell.stores.is_in_range(partition, row_key)):
+            raise StaleRange(OUT_OF_RANGE)
 
     async def serve(self, request: rq.Request) -> rq.Answer:
         """Answers a request about one partition, as master where it must be one."""
@@ -96,7 +112,8 @@ class LocalRows:
                     refusal = await self._refusal(request.partition, request.consistent)
                     if refusal:
                         return self._not_master(request.partition, refusal)
-                    return rq.Answer(rq.OK, value=await self.get(request.partition, request.row_key))
+                    value = await self.get(request.partition, request.row_key, request.consistent)
+                    return rq.Answer(rq.OK, value=value)
                 case rq.ScanRows():
                     refusal = await self._refusal(request.partition, request.consistent)
                     if refusal:
@@ -111,6 +128,8 @@ class LocalRows:
                     return rq.Answer(rq.REFUSED, reason="not a request about rows")
         except NotMaster as refusal_of_core:
             return rq.Answer(rq.NOT_MASTER, hint=refusal_of_core.hint, reason=refusal_of_core.reason)
+        except StaleRange as stale:
+            return rq.Answer(rq.STALE, reason=str(stale))
 
     def serve_now(self, request: rq.Request, respond: Callable[[rq.Answer], None]) -> bool:
         """Serves the frequent requests without a task of their own; False: use `serve`."""
@@ -125,7 +144,7 @@ class LocalRows:
                     respond(self._not_master(request.partition, refusal))
                     return True
                 rows = self.shell.stores.get(request.partition).rows
-                if rows is None:
+                if rows is None or not self.shell.owns(request.partition, request.row_key):
                     return False
                 respond(rq.Answer(rq.OK, value=rows.get(request.row_key)))
                 return True
@@ -169,12 +188,22 @@ class LocalRows:
         return rq.Answer(rq.NOT_MASTER, hint=self.shell.master_of(partition), reason=reason)
 
     async def scan(self, request: rq.ScanRows) -> rq.Answer:
+        """Raises StaleRange unless the whole range asked for is still the partition's."""
         store = self.shell.stores.get(request.partition)
         rows: RowStore = store.rows or await store.open()
+        self._check_scan(request)
         found, more = rows.scan(
             request.low, request.high, request.max_rows, request.max_bytes, request.backwards, request.index
         )
         return rq.Answer(rq.OK, rows=found, more=more)
+
+    def _check_scan(self, request: rq.ScanRows) -> None:
+        self._check_range(request.partition, request.low, request.consistent)
+        found = self.shell.stores.ranges.get(request.partition)
+        core, high = self.shell.core, request.high
+        reaches_over = found is not None and found[1] is not None and (high is None or high > found[1])
+        if reaches_over or (request.consistent and not core.reads_to(request.partition, high)):
+            raise StaleRange(OUT_OF_RANGE)
 
     def sizes(self, partitions: list[PartitionId]) -> tuple[int, int]:
         """Approximate (rows, bytes) of those partitions whose rows are open here."""
@@ -194,6 +223,8 @@ def _answer_of(done: "asyncio.Future[bytes | None]") -> rq.Answer:
 
 def _refusal_answer(error: BaseException) -> rq.Answer:
     match error:
+        case StaleRange():
+            return rq.Answer(rq.STALE, reason=str(error))
         case NotMaster():
             return rq.Answer(rq.NOT_MASTER, hint=error.hint, reason=error.reason)
         case WriteOutcomeUnknown():

@@ -20,10 +20,11 @@ from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.messages import Message
 from keystead_core.replication.node import Node
+from keystead_core.replication.splitting import OUT_OF_RANGE
 from keystead_core.row_changes import Decision
 from keystead_node.clock import boottime_us, wall_us
 from keystead_node.config import EXIT_BROKEN
-from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import NotMaster, Overloaded, StaleRange, WriteOutcomeUnknown
 from keystead_node.log_writer import LogWriter
 from keystead_node.partition_store import PartitionStores
 from keystead_node.storage.cold_log import ColdError
@@ -141,9 +142,13 @@ class Shell:
     def write(
         self, partition: PartitionId, row_key: bytes, value: bytes | None, want_old: bool
     ) -> "asyncio.Future[bytes | None]":
-        """Replicates one row change. Fails with NotMaster, Overloaded (nothing done) or WriteOutcomeUnknown."""
+        """Replicates one row change. Fails with NotMaster, StaleRange, Overloaded (nothing done) or
+        WriteOutcomeUnknown."""
         self.counters["writes"] += 1
         future: asyncio.Future[bytes | None] = self._loop.create_future()
+        if self.stores.ranges and not self.stores.is_in_range(partition, row_key):
+            future.set_exception(StaleRange(OUT_OF_RANGE))
+            return future
         waiter = Waiter(future, row_key, value, want_old)
         latest = self._latest.get(partition)
         if latest is None:
@@ -157,7 +162,7 @@ class Shell:
         """Changes a row as `decide` makes of its value, behind every write that came before; returns its answer.
 
         What is decided and what is proposed happen in one turn of the loop, so nothing comes between
-        (docs/decisions/0007). Raises what `decide` raises, NotMaster, Overloaded (nothing done) and
+        (docs/decisions/0007). Raises what `decide` raises, NotMaster, StaleRange, Overloaded (nothing done) and
         WriteOutcomeUnknown.
         """
         # Rows that are opened may be replaced before this goes on: what counts is what the partition has now.
@@ -166,13 +171,23 @@ class Shell:
         refusal = self.core.proposal_refusal(partition)
         if refusal:
             raise self._refused(refusal, self.master_of(partition))
+        self._check_range(partition, row_key)
         before = self._latest.get(partition, {}).get(row_key)
         decision = decide(before.value if before is not None else rows.get(row_key))
         if decision.writes:
             await self.write(partition, row_key, decision.value, False)
         else:
             await self._hold(partition, before)
+            self._check_range(partition, row_key)
         return decision.answer
+
+    def owns(self, partition: PartitionId, row_key: bytes) -> bool:
+        """Whether no split known here has given the key to another partition."""
+        return self.core.is_read_here(partition, row_key) and self.stores.is_in_range(partition, row_key)
+
+    def _check_range(self, partition: PartitionId, row_key: bytes) -> None:
+        if not self.owns(partition, row_key):
+            raise StaleRange(OUT_OF_RANGE)
 
     async def _hold(self, partition: PartitionId, before: Waiter | None) -> None:
         """Until what was seen is known to be committed, and that nobody else has led meanwhile. Raises NotMaster."""
@@ -314,7 +329,9 @@ class Shell:
                 waiter.future.set_exception(self._refused(effect.reason, effect.master))
 
     @staticmethod
-    def _refused(reason: str, master: NodeId) -> NotMaster | Overloaded:
+    def _refused(reason: str, master: NodeId) -> NotMaster | Overloaded | StaleRange:
+        if reason == OUT_OF_RANGE:
+            return StaleRange(reason)
         return Overloaded(reason) if reason == "overloaded" else NotMaster(reason, master)
 
     def _deposed(self, effect: ef.Deposed) -> None:

@@ -177,6 +177,38 @@ class ReportFilled(msgspec.Struct, frozen=True, array_like=True, tag=14):
     indexes: list[int]
 
 
+class PlanSplit(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """Divide a partition at the row key `at` (b"": where its master finds best). `reason`: size | traffic | anomaly |
+    request | capacity, for people. Answered with the right half's id as the only counter. `fence` may be 0."""
+
+    partition: PartitionId
+    at: bytes = b""
+    reason: str = "request"
+    fence: int = 0
+
+
+class RefuseSplit(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """A master says why the planned split is not made; or somebody takes the plan back."""
+
+    partition: PartitionId
+    right: PartitionId
+    reason: str
+
+
+class ReportSplit(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """A master says that a split is committed. `split`: the record's body; `epoch`: the record's."""
+
+    partition: PartitionId
+    split: bytes
+    epoch: Epoch
+
+
+class SettleSplit(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """The right group's master says: every member has its rows and a record of this group's own, synced."""
+
+    right: PartitionId
+
+
 Command = (
     InitCluster
     | RegisterNode
@@ -192,6 +224,10 @@ Command = (
     | UpdateSettings
     | ChangeTable
     | ReportFilled
+    | PlanSplit
+    | RefuseSplit
+    | ReportSplit
+    | SettleSplit
 )
 
 

@@ -110,6 +110,14 @@ class Contents:
         self.locks[partition] = lock
         self._pending[row_key(b"l", partition)] = encode_row(lock)
 
+    def delete_unborn(self, partition: PartitionId) -> None:
+        """Makes the id of a partition that never came into the map known as deleted: replicas may be there."""
+        _note(self._partitions_removed, partition, self._version)
+        self._pending[row_key(b"q", partition)] = encode_row(self._version)
+        self._add_deleted(partition)
+        self._forget_old_removals()
+        self.touch_map()
+
     def remove_table(self, name: str) -> None:
         """Removes a table and its partitions; their ids stay known as deleted for ever."""
         for partition in self.by_table.pop(name):
@@ -125,6 +133,8 @@ class Contents:
 
     def _remove_partition(self, partition: PartitionId) -> None:
         entry = self.partitions.pop(partition)
+        if entry.split is not None and not entry.split.done:
+            self.delete_unborn(entry.split.right)
         self.ledger.remove([place.node for place in entry.target])
         del self._partitions_changed[partition]
         _note(self._partitions_removed, partition, self._version)

@@ -86,10 +86,20 @@ def set_target(contents: Contents, command: SetTarget) -> CatalogReply:
             replica = ReplicaId(next_replica)
             next_replica += 1
         target.append(ReplicaTarget(replica, spec.node, contents.nodes[spec.node].zone, spec.role))
+    if entry.split is not None and not all(place in target for place in entry.target):
+        entry = without_plan(entry, "the partition's replicas had to be moved first")
     if target != entry.target:
         contents.meta.next_replica = next_replica
         contents.put_partition(msgspec.structs.replace(entry, target=target))
     return CatalogReply()
+
+
+def without_plan(entry: PartitionEntry, reason: str = "") -> PartitionEntry:
+    """The entry when nothing is split any more: the extra copies go."""
+    assert entry.split is not None
+    nodes = {member.node for member in entry.split.members}
+    target = [place for place in entry.target if place.role != "learner" or place.node not in nodes]
+    return msgspec.structs.replace(entry, target=target, split=None, split_refusal=reason)
 
 
 def _check_target(contents: Contents, entry: PartitionEntry, target: list[ReplicaSpec]) -> None:

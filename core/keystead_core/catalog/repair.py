@@ -20,7 +20,7 @@ out. Where it is the only free site, the group goes on with one voter less until
 import msgspec
 
 from keystead_core.catalog.commands import Command, NodeLeft, ReplicaSpec, SetTarget
-from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry
+from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry, ReplicaTarget
 from keystead_core.ids import NodeId
 from keystead_core.ledger import Ledger, PlacementRule, Site, ledger_of, sites_of
 from keystead_core.placement import fill_seats, place_log_only
@@ -215,10 +215,17 @@ def is_moving(entry: PartitionEntry) -> bool:
 
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:
-    for place in entry.target:
+    places = _without_copies(entry)
+    for place in places:
         if place.role != "voter" or place.node in trouble.absent or not trouble.holds(place.node):
             return True
-    return len(entry.target) != wanted_voters(cluster_map, entry)
+    return len(places) != wanted_voters(cluster_map, entry)
+
+
+def _without_copies(entry: PartitionEntry) -> list[ReplicaTarget]:
+    """The target but for the learners that a split in progress has there."""
+    copies = {member.node for member in entry.split.members} if entry.split is not None else set()
+    return [place for place in entry.target if place.role != "learner" or place.node not in copies]
 
 
 def _target(

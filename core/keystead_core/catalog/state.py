@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from keystead_core.catalog import groups, indexes, nodes, tables
+from keystead_core.catalog import groups, indexes, nodes, splits, tables
 from keystead_core.catalog.commands import (
     ChangeTable,
     Command,
@@ -21,11 +21,15 @@ from keystead_core.catalog.commands import (
     Fence,
     InitCluster,
     NodeLeft,
+    PlanSplit,
+    RefuseSplit,
     RegisterNode,
     ReportFilled,
     ReportGroups,
+    ReportSplit,
     SetNodeState,
     SetTarget,
+    SettleSplit,
     TakeLocks,
     UpdateSettings,
     UpdateTable,
@@ -140,6 +144,14 @@ class CatalogState:
             case ReportFilled():
                 indexes.report_filled(self._contents, command)
                 return CatalogReply()
+            case PlanSplit():
+                return splits.plan(self._contents, command)
+            case RefuseSplit():
+                return splits.refuse(self._contents, command)
+            case ReportSplit():
+                return splits.report(self._contents, command)
+            case SettleSplit():
+                return splits.settle(self._contents, command)
             case _:
                 assert_never(command)
 
@@ -183,12 +195,21 @@ class CatalogState:
         match command:
             case NodeLeft() | SetTarget() | UpdateSettings():
                 number = command.fence
-            case SetNodeState() | CreateTable() | UpdateTable() | DeleteTable():
+            case SetNodeState() | CreateTable() | UpdateTable() | DeleteTable() | PlanSplit():
                 if command.fence == 0:
                     return
                 number = command.fence
             case (
-                InitCluster() | RegisterNode() | TakeLocks() | ReportGroups() | Fence() | ChangeTable() | ReportFilled()
+                InitCluster()
+                | RegisterNode()
+                | TakeLocks()
+                | ReportGroups()
+                | Fence()
+                | ChangeTable()
+                | ReportFilled()
+                | RefuseSplit()
+                | ReportSplit()
+                | SettleSplit()
             ):
                 return
             case _:

@@ -237,6 +237,8 @@ def change(contents: Contents, command: ChangeTable) -> CatalogReply:
 def _with_index(contents: Contents, table: TableDefinition, spec: IndexSpec) -> TableDefinition:
     """Places a global index that comes to an existing table."""
     indexes.check_addition(table, spec)
+    if any(contents.partitions[p].split or contents.partitions[p].left for p in contents.by_table[table.name]):
+        raise Refused(RESOURCE_IN_USE, f"a partition of table {table.name} is being split: try again when it is done")
     count = len(contents.by_table[table.name])
     _check_room(contents, index_table(table.name, spec.name), count)
     groups = _place(contents, as_spec(table), count)

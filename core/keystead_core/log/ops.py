@@ -42,3 +42,15 @@ def decode_changes(data: bytes, offset: int = 0) -> list[Change]:
         offset += value_length
         changes.append((key, value))
     return changes
+
+
+def keys_of(data: bytes) -> list[bytes]:
+    """The keys that encoded changes touch. For what was made here: nothing is checked."""
+    keys = []
+    offset = 0
+    while offset < len(data):
+        _, key_length, value_length = _HEAD.unpack_from(data, offset)
+        offset += _HEAD.size
+        keys.append(data[offset : offset + key_length])
+        offset += key_length + value_length
+    return keys

@@ -14,6 +14,7 @@ from keystead_core.replication import (
     read_index,
     reconfiguration,
     repair,
+    splitting,
     support,
 )
 from keystead_core.replication import events as ev
@@ -25,6 +26,8 @@ def on_event(r: Replica, event: ev.Event) -> None:
     match event:
         case ev.Propose():
             master.propose(r, event)
+        case ev.ProposeSplit():
+            splitting.propose(r, event)
         case ev.ReadWanted():
             read_index.want(r, event.token)
         case ev.Applied():

@@ -4,7 +4,7 @@ import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import Boot, Epoch, Lsn, NodeId, PartitionId, ReplicaId
-from keystead_core.log.entries import LogPoint
+from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.replication.membership import Membership
 from keystead_core.replication.messages import Message
 
@@ -75,12 +75,27 @@ class PeerLost(msgspec.Struct):
     node: NodeId
 
 
+class ProposeSplit(msgspec.Struct):
+    """Divide the partition, if this is its master and every member of the right group has all but its last records.
+
+    `body`: an encoded Split. Nothing answers: the split is applied like any record, or `why` says what it waits for.
+    """
+
+    partition: PartitionId
+    body: bytes
+    clock: int = 0
+
+
 class HostReplica(msgspec.Struct):
-    """Create a replica here. `founding`: the first membership, where this replica is a founder, else None."""
+    """Create a replica here. `founding`: the first membership, where this replica is a founder, else None.
+
+    `base`: of a group that a split made, whose log begins behind it; the rows as of it are here already, durably.
+    """
 
     partition: PartitionId
     replica: ReplicaId
     founding: Membership | None
+    base: LogPoint = EMPTY_LOG
 
 
 class DropReplica(msgspec.Struct):
@@ -182,6 +197,7 @@ Event = (
     | Applied
     | LockTaken
     | PeerLost
+    | ProposeSplit
     | HostReplica
     | DropReplica
     | SetTarget

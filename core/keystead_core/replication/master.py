@@ -8,7 +8,7 @@ from __future__ import annotations
 from keystead_core.ids import NO_REPLICA, Boot, Lsn, Micros, ReplicaId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import Kind, Record, make_record
-from keystead_core.replication import catch_up, failing, handover, reconfiguration, suspicion
+from keystead_core.replication import catch_up, failing, handover, reconfiguration, splitting, suspicion
 from keystead_core.replication.effects import MastershipChanged, ProposalRefused, Proposed
 from keystead_core.replication.events import Propose
 from keystead_core.replication.membership import Membership, encode_membership
@@ -66,6 +66,10 @@ def propose(r: Replica, event: Propose) -> None:
         tokens = [token for token, _, _ in event.proposals]
         r.node.emit(ProposalRefused(r.partition, tokens, refusal, r.node.node_of_master(r)))
         return
+    if r.log.splits:
+        event = splitting.take_out_of_range(r, event)
+        if not event.proposals:
+            return
     first_lsn = append_mixed(r, event.proposals, event.clock)
     r.node.emit(Proposed(r.partition, r.epoch, first_lsn, [token for token, _, _ in event.proposals]))
     replicate(r)

@@ -23,6 +23,7 @@ from keystead_core.replication import (
     read_lease,
     reconfiguration,
     repair,
+    splitting,
     support,
     suspicion,
 )
@@ -132,6 +133,16 @@ class Node:
         """Why nothing may be proposed for the partition here; '' where it may."""
         r = self.replicas.get(partition)
         return master.proposal_refusal(r) if r else "no replica here"
+
+    def is_read_here(self, partition: PartitionId, key: bytes) -> bool:
+        """Whether no split that is known to be committed has given the key to another partition."""
+        r = self.replicas.get(partition)
+        return r is None or not r.log.splits or splitting.is_read_here(r, key)
+
+    def reads_to(self, partition: PartitionId, high: bytes | None) -> bool:
+        """Whether no committed split has given away keys below `high` (None: the end of all keys)."""
+        r = self.replicas.get(partition)
+        return r is None or not r.log.splits or splitting.reads_to(r, high)
 
     def mastered_epoch(self, partition: PartitionId) -> Epoch:
         """The epoch in which this node masters the partition; 0 where it does not."""
@@ -246,6 +257,9 @@ class Node:
             self.dropping[event.partition] = event
             return
         if event.partition in self.replicas or self.tombstones.get(event.partition, NO_REPLICA) >= event.replica:
+            return
+        if event.base.lsn:
+            splitting.begin_right(self, event)
             return
         r = self.replicas[event.partition] = blank(self, event.partition, event.replica)
         if event.founding is None:

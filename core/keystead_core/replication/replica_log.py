@@ -1,4 +1,5 @@
-"""A replica's log as the core sees it: the records behind `base`, what of them is durable, and the memberships in it.
+"""A replica's log as the core sees it: the records behind `base`, what of them is durable, and the memberships and
+splits in it. Splits stay known when their records are trimmed: rows may be behind.
 
 Records at or below `base` are in the cold log or in the rows; all of them are committed. `ahead` holds records that
 arrived above a gap: they are on the way to the disk, but count for nothing until the gap is filled.
@@ -10,6 +11,7 @@ from keystead_core.ids import Epoch, Lsn
 from keystead_core.log.entries import LogPoint
 from keystead_core.log.record import Kind, Record
 from keystead_core.replication.membership import Membership, decode_membership
+from keystead_core.split.record import Split, decode_split
 
 AHEAD_RECORDS_MAX = 4096
 
@@ -27,6 +29,7 @@ class ReplicaLog:
         "last_lsn",
         "memberships",
         "records",
+        "splits",
     )
 
     def __init__(self, base: LogPoint, base_membership: Membership | None) -> None:
@@ -34,6 +37,7 @@ class ReplicaLog:
         self.records: list[Record] = []
         self.ahead: dict[Lsn, tuple[Record, int, Epoch]] = {}
         self.memberships: list[tuple[Lsn, Membership]] = [(base.lsn, base_membership)] if base_membership else []
+        self.splits: list[tuple[Lsn, Split]] = []
         self.durable_lsn: Lsn = base.lsn
         self._unsynced: deque[tuple[int, Lsn]] = deque()  # (persist sequence, last LSN that it covers)
         self.bytes = 0
@@ -95,6 +99,8 @@ class ReplicaLog:
             self.bytes += len(record.raw)
             if record.kind == Kind.MEMBERSHIP:
                 self.memberships.append((record.lsn, decode_membership(record.body)))
+            elif record.kind == Kind.SPLIT:
+                self.splits.append((record.lsn, decode_split(record.body)))
         last = records[-1]
         self.last_epoch, self.last_lsn, self.last_hash = last.epoch, last.lsn, last.hash
         self.last_clock = last.clock
@@ -136,6 +142,8 @@ class ReplicaLog:
         del self.records[first_lsn - self.base.lsn - 1 :]
         while self.memberships and self.memberships[-1][0] >= first_lsn:
             self.memberships.pop()
+        while self.splits and self.splits[-1][0] >= first_lsn:
+            self.splits.pop()
         while self._unsynced and self._unsynced[-1][1] >= first_lsn:
             sequence, _ = self._unsynced.pop()
             covered = self._unsynced[-1][1] if self._unsynced else self.durable_lsn

@@ -5,7 +5,9 @@
     key "i" + 254 + collection             stored bytes (u64) of the items of one partition key, with their entries
     key "c" + LSN (u64) + number (u32)     a change of a row that its global indexes do not have yet
     key "m" + name                         what the store keeps about itself; "mapplied" is the LSN applied, "mindexes"
-                                           the indexes, "mfeed" + partition (u64) up to where its changes are in here
+                                           the indexes, "mfeed" + partition (u64) up to where its changes are in here;
+                                           "mrange" the range of the rows that count, where a split has narrowed it,
+                                           "msplit" + partition (u64) a split, while the rows of that right half stay
 
 Numbers in keys are big-endian.
 
@@ -30,6 +32,9 @@ import msgspec
 import rocksdict
 
 from keystead_core.ids import Lsn, PartitionId
+from keystead_core.indexes.entries import decode_indexes
+from keystead_core.log.entries import LogPoint
+from keystead_core.split.record import Split, decode_split
 from keystead_node.storage.faults import DiskFailed, DiskFull
 
 ROW: Final = b"r"
@@ -39,6 +44,8 @@ _CHANGE: Final = b"c"
 _APPLIED: Final = b"mapplied"
 _INDEXES: Final = b"indexes"
 _FEED: Final = b"feed"
+_RANGE: Final = b"range"
+_SPLIT: Final = b"split"
 _LSN: Final = struct.Struct(">Q")
 COLLECTIONS: Final = 254
 """In the place of a local index's id, which is never so high."""
@@ -67,7 +74,7 @@ class Beside(msgspec.Struct):
     """What one `apply` writes beside rows. `entries`: of local indexes, with the index's id; `collections`: bytes of
     items by partition key; `changes`: kept for global
     ones, by LSN; `read_upto`: changes up to there go; `indexes`: the indexes from now on; `fed`: up to where changes of
-    other partitions are in the rows."""
+    other partitions are in the rows; `splits`: records that give the right half away, with their bodies."""
 
     entries: list[tuple[int, bytes, bytes | None]] = []
     collections: dict[bytes, int] = {}
@@ -75,6 +82,11 @@ class Beside(msgspec.Struct):
     read_upto: Lsn = 0
     indexes: bytes | None = None
     fed: dict[PartitionId, Lsn] = {}
+    splits: list[tuple[LogPoint, bytes]] = []
+
+
+RowRange = tuple[bytes, bytes | None]
+"""Row keys [low, high); None: no end."""
 
 
 class RowStore:
@@ -160,7 +172,62 @@ class RowStore:
             batch.put(META + _INDEXES, beside.indexes)
         for source, lsn in beside.fed.items():
             batch.put(META + _FEED + _LSN.pack(source), _LSN.pack(lsn))
+        for point, body in beside.splits:
+            split = decode_split(body)
+            batch.put(META + _SPLIT + _LSN.pack(split.right), msgspec.msgpack.encode((point, body)))
+            batch.put(META + _RANGE, msgspec.msgpack.encode((split.low, split.at)))
         return size
+
+    def row_range(self) -> RowRange | None:
+        """The range of the rows that count, where a split has narrowed it; what is beside it belongs to others."""
+        value = self.get_meta(_RANGE)
+        return None if value is None else msgspec.msgpack.decode(value, type=RowRange)
+
+    def splits(self) -> list[tuple[LogPoint, Split]]:
+        """The splits whose right halves are still here, in order of the right halves' ids."""
+        found = []
+        for key, value in self._range(META, _SPLIT, None):
+            if not key.startswith(_SPLIT):
+                break
+            point, body = msgspec.msgpack.decode(value, type=tuple[LogPoint, bytes])
+            found.append((point, decode_split(body)))
+        return found
+
+    def become_right(self, point: LogPoint, split: Split) -> None:
+        """Makes of a copy of the left group's rows, of any time behind the split, those of the right half as of it.
+
+        Nothing of the right half is written by the left group behind the split, so they are the same at any time.
+        Flushed when it returns. Raises DiskFailed or DiskFull.
+        """
+        batch = self._engine.WriteBatch(raw_mode=True)
+        for space in self._spaces():
+            self._delete(batch, space, b"", split.at)
+            if split.high is not None:
+                self._delete(batch, space, split.high, None)
+        batch.delete_range(META + _SPLIT, _next(META + _SPLIT))
+        batch.put(META + _RANGE, msgspec.msgpack.encode((split.at, split.high)))
+        batch.put(_APPLIED, _LSN.pack(point.lsn))
+        self._write(batch)
+        self._applied = self._durable_applied = point.lsn
+        self.flush()
+
+    def let_go(self, split: Split) -> None:
+        """The right half has its rows: they go from here. In a crash they may come back, and go again."""
+        batch = self._engine.WriteBatch(raw_mode=True)
+        for space in self._spaces():
+            self._delete(batch, space, split.at, split.high)
+        batch.delete(META + _SPLIT + _LSN.pack(split.right))
+        self._write(batch)
+
+    def _spaces(self) -> list[bytes]:
+        """The key spaces whose keys begin as row keys do."""
+        indexes = self.indexes()
+        local = [index.id for index in decode_indexes(indexes).indexes if not index.is_global] if indexes else []
+        return [ROW, *[_space(index) for index in [*local, *([COLLECTIONS] if local else [])]]]
+
+    @staticmethod
+    def _delete(batch: Any, space: bytes, low: bytes, high: bytes | None) -> None:
+        batch.delete_range(space + low, _next(space) if high is None else space + high)
 
     def indexes(self) -> bytes | None:
         """The indexes as last applied, encoded; None: there never were any."""
@@ -233,6 +300,10 @@ class RowStore:
             rows.append((key, value))
             size += len(key) + len(value)
         return rows, False
+
+    def weights(self, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, int]]:
+        """Each row key in [low, high) with the bytes of its row, in key order."""
+        return ((key, len(key) + len(value)) for key, value in self._range(ROW, low, high))
 
     def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row, in key order."""
@@ -357,6 +428,10 @@ class RowStores:
                 path.mkdir(parents=True, exist_ok=True)
                 store = self._open[partition] = RowStore(path, self._options())
             return store
+
+    def open_at(self, path: Path) -> RowStore:
+        """A store that is not yet a partition's, with the same budgets; the caller closes it. Raises as `open`."""
+        return RowStore(path, self._options())
 
     def opened(self) -> dict[PartitionId, RowStore]:
         return dict(self._open)

@@ -1,0 +1,158 @@
+"""Splits as the catalog knows them: planned, refused, done, settled.
+
+    PlanSplit --> extra copies as learners, the right group's ids and places minted   entry.split
+    ReportSplit --> two entries: [low, at) a generation on, [at, high) new            split.done; right.left
+    SettleSplit --> every right replica stands on its own: the left group lets go     as if never split
+
+A split is true once it is committed in the left group's log, whatever stands here: a report is taken even if the plan
+is gone. Whoever hears of it late finds the left group, which says that the key is not its own any more.
+"""
+
+import msgspec
+
+from keystead_core.catalog.commands import PlanSplit, RefuseSplit, ReportSplit, SettleSplit
+from keystead_core.catalog.contents import Contents
+from keystead_core.catalog.groups import placement_rule, without_plan
+from keystead_core.catalog.results import (
+    INSUFFICIENT_NODES,
+    INSUFFICIENT_ZONES,
+    INVALID,
+    LIMIT_EXCEEDED,
+    RESOURCE_IN_USE,
+    RESOURCE_NOT_FOUND,
+    CatalogReply,
+    Refused,
+)
+from keystead_core.cluster_map import (
+    CATALOG_TABLE,
+    PartitionEntry,
+    ReplicaTarget,
+    SplitPlan,
+    TableDefinition,
+    in_ranges,
+)
+from keystead_core.ids import NodeId, PartitionId, ReplicaId
+from keystead_core.ledger import sites_of
+from keystead_core.placement import InsufficientNodes, InsufficientZones, place
+from keystead_core.split.record import Split, SplitError, decode_split
+
+
+def plan(contents: Contents, command: PlanSplit) -> CatalogReply:
+    """Gives the right half its ids and places, and the left group learners where the rows are not yet."""
+    entry = contents.partitions.get(command.partition)
+    if entry is None or entry.table == CATALOG_TABLE:
+        raise Refused(RESOURCE_NOT_FOUND, f"there is no partition {command.partition} that could be split")
+    table = contents.tables[entry.table]
+    _check(contents, entry, table, command.at)
+    meta = contents.meta
+    members = []
+    for node in _nodes_of_right(contents, entry, table):
+        members.append(ReplicaTarget(ReplicaId(meta.next_replica), node, contents.nodes[node].zone, "voter"))
+        meta.next_replica += 1
+    right = PartitionId(meta.next_partition)
+    meta.next_partition += 1
+    target = list(entry.target)
+    held = {place.node for place in target}
+    for member in members:
+        if member.node not in held:
+            target.append(ReplicaTarget(ReplicaId(meta.next_replica), member.node, member.zone, "learner"))
+            meta.next_replica += 1
+    split = SplitPlan(right=right, at=command.at, members=members, reason=command.reason)
+    contents.put_partition(msgspec.structs.replace(entry, target=target, split=split, split_refusal=""))
+    return CatalogReply(counters=[right])
+
+
+def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at: bytes) -> None:
+    name = f"partition {entry.id} of {table.name}"
+    if entry.split is not None or entry.left:
+        raise Refused(RESOURCE_IN_USE, f"{name} is being split already")
+    if table.index_of or any(index.is_global for index in table.indexes):
+        raise Refused(INVALID, f"{name} cannot be split: tables with global indexes are not split yet")
+    if entry.epoch == 0:
+        raise Refused(RESOURCE_IN_USE, f"{name} has no master yet")
+    if at and (at <= entry.low or (entry.high is not None and at >= entry.high)):
+        raise Refused(INVALID, f"{name} does not hold the key at which it should be split, or begins with it")
+    settings = contents.meta.settings
+    if len(contents.by_table[table.name]) >= settings.partitions_per_table_max:
+        raise Refused(LIMIT_EXCEEDED, f"{table.name} has {settings.partitions_per_table_max} partitions, the most")
+    if len(contents.partitions) - 1 >= settings.partitions_max:
+        raise Refused(LIMIT_EXCEEDED, f"the cluster has {settings.partitions_max} partitions, the most")
+
+
+def _nodes_of_right(contents: Contents, entry: PartitionEntry, table: TableDefinition) -> list[NodeId]:
+    """As a new partition would be placed; not on a node that has the left one's log without its rows."""
+    rule = placement_rule(contents)
+    without_rows = {place.node for place in (*entry.target, *entry.members) if place.role == "log-only"}
+    sites = [s for s in sites_of(list(contents.nodes.values()), rule) if s.active and s.node not in without_rows]
+    try:
+        return place(1, table.replicas, table.durable_zones, sites, contents.ledger, rule)[0]
+    except InsufficientNodes as error:
+        raise Refused(INSUFFICIENT_NODES, f"the right half cannot be placed: {error}") from error
+    except InsufficientZones as error:
+        raise Refused(INSUFFICIENT_ZONES, f"the right half cannot be placed: {error}") from error
+
+
+def refuse(contents: Contents, command: RefuseSplit) -> CatalogReply:
+    """Takes a plan back, with the reason, unless it is done."""
+    entry = contents.partitions.get(command.partition)
+    if entry is not None and entry.split is not None and entry.split.right == command.right and not entry.split.done:
+        contents.put_partition(without_plan(entry, command.reason))
+    return CatalogReply()
+
+
+def report(contents: Contents, command: ReportSplit) -> CatalogReply:
+    """Two entries in the place of one. Idempotent; of a table that is gone the right half goes as well."""
+    try:
+        split = decode_split(command.split)
+    except SplitError as error:
+        raise Refused(INVALID, str(error)) from error
+    entry = contents.partitions.get(command.partition)
+    if split.right in contents.partitions or in_ranges(contents.deleted, split.right):
+        return CatalogReply()
+    if entry is None:
+        if not in_ranges(contents.deleted, command.partition):
+            raise Refused(RESOURCE_NOT_FOUND, f"there is no partition {command.partition}")
+        contents.delete_unborn(split.right)
+        return CatalogReply()
+    if split.at <= entry.low or (entry.high is not None and split.at >= entry.high):
+        raise Refused(INVALID, f"partition {entry.id} does not hold the key at which it says that it was split")
+    contents.put_partition(_right_of(contents, entry, split, command.epoch))
+    plan = entry.split or SplitPlan(right=split.right, at=split.at, members=list(split.members), reason="")
+    done = msgspec.structs.replace(plan, at=split.at, done=True)
+    contents.put_partition(
+        msgspec.structs.replace(entry, high=split.at, generation=entry.generation + 1, split=done, split_refusal="")
+    )
+    return CatalogReply()
+
+
+def _right_of(contents: Contents, entry: PartitionEntry, split: Split, epoch: int) -> PartitionEntry:
+    members = list(split.members)
+    return PartitionEntry(
+        id=split.right,
+        table=entry.table,
+        low=split.at,
+        high=entry.high,
+        generation=entry.generation + 1,
+        founders=members,
+        target=members,
+        members=members,
+        write_quorum=entry.write_quorum,
+        durable_zones=entry.durable_zones,
+        founding_write_quorum=split.write_quorum_min,
+        founding_durable_zones=split.durable_zones,
+        founding_lease_ms=split.lease // 1000,
+        founding_epoch=epoch,
+        left=entry.id,
+    )
+
+
+def settle(contents: Contents, command: SettleSplit) -> CatalogReply:
+    """The right group needs nothing of the left one any more."""
+    right = contents.partitions.get(command.right)
+    if right is None or not right.left:
+        return CatalogReply()
+    left = contents.partitions.get(right.left)
+    contents.put_partition(msgspec.structs.replace(right, left=PartitionId(0)))
+    if left is not None and left.split is not None and left.split.right == right.id:
+        contents.put_partition(without_plan(left))
+    return CatalogReply()
