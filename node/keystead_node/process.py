@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from keystead_core.cluster_map import ClusterSettings, NodeEntry
+from keystead_core.cluster_map import ClusterSettings, MapDelta, NodeEntry
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_core.replication import events as ev
 from keystead_core.replication.node import Node

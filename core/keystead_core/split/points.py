@@ -6,6 +6,7 @@ indexes, the first of an item collection, whose items stay together.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from keystead_core.keyspace import collection_of
 
@@ -20,7 +21,7 @@ class NoSplitPoint(ValueError):
 
 
 def by_weight(weights: Iterable[tuple[bytes, int]], total: int) -> bytes:
-    """The key at which half of `total` lies before it. `weights`: (row key, bytes) in key order. Raises NoSplitPoint."""
+    """The key before which half of `total` lies. `weights`: (row key, bytes) in key order. Raises NoSplitPoint."""
     before = 0
     best: tuple[int, bytes] | None = None
     for place, (key, weight) in enumerate(weights):
@@ -55,7 +56,7 @@ def by_traffic(sample: Sequence[bytes]) -> bytes:
 
 def _is_sequential(sample: Sequence[bytes]) -> bool:
     """Does nearly every request name a key beyond the one before it?"""
-    steps = [(a < b) - (a > b) for a, b in zip(sample, sample[1:], strict=False)]
+    steps = [(a < b) - (a > b) for a, b in pairwise(sample)]
     return abs(sum(steps)) > 0.9 * len(steps)
 
 
