@@ -14,10 +14,14 @@ import msgspec
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.hosting import Hosted
 from keystead_core.ids import Epoch, Micros, NodeId, PartitionId, ReplicaId
+from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Member, Membership, founding_membership
 from keystead_core.replication.replica import DAMAGED
+from keystead_core.split.record import Split, membership_of
 from tests.sim.quorums import is_durable
+from tests.sim.rows import Key, key_bytes
+from tests.sim.splits import Plan, Splits
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
@@ -38,6 +42,12 @@ class Group:
         self.durable_zones = founding.durable_zones
         self.replace_at: Micros = -1
         self.was_changed = False
+        self.table = partition
+        self.low = b""
+        self.high: bytes | None = None
+        self.plan: Plan | None = None
+        self.left = PartitionId(0)
+        self.founding_target: list[ReplicaTarget] = []
 
     @property
     def said(self) -> tuple[int, int, Epoch]:
@@ -51,6 +61,7 @@ class Catalog:
         self.random = random
         self.groups: dict[PartitionId, Group] = {}
         self._replicas = 0
+        self.splits = Splits(self)
 
     def new_target(self, machine: Machine, role: str) -> ReplicaTarget:
         self._replicas += 1
@@ -71,6 +82,23 @@ class Catalog:
         founding = founding_membership(target, scenario.write_quorum_min, min(scenario.durable_zones, zones), lease)
         self.groups[partition] = Group(partition, founding, target)
 
+    def add_right(self, left: Group, split: Split, point: LogPoint) -> None:
+        """A group that came of a split: nobody founds it but its own replicas."""
+        members = list(split.members)
+        group = Group(split.right, membership_of(split, point.epoch), members)
+        group.founders, group.founding_target = {}, members
+        group.write_quorum_min, group.durable_zones = split.write_quorum_min, split.durable_zones
+        group.table, group.low, group.high, group.left = left.table, split.at, left.high, left.partition
+        self.groups[split.right] = group
+
+    def route(self, table: PartitionId, key: Key) -> PartitionId:
+        """The partition that holds the key, as the map says."""
+        row_key = key_bytes(key)
+        for group in self.groups.values():
+            if group.table == table and group.low <= row_key and (group.high is None or row_key < group.high):
+                return group.partition
+        raise AssertionError((table, key))
+
     # -- reports and reconciling ----------------------------------------------------------------------------------
 
     def report(self, process: Process, partition: PartitionId, membership: Membership) -> None:
@@ -78,8 +106,8 @@ class Catalog:
 
     def _reported(self, partition: PartitionId, membership: Membership) -> None:
         """What the catalog cannot take now is reported again."""
-        group = self.groups[partition]
-        if self.cluster.locks.away:
+        group = self.groups.get(partition)
+        if self.cluster.locks.away or group is None:
             again = self.cluster.scenario.settings.lease // 4
             self.cluster.timeline.after(again, self._reported, partition, membership)
         elif membership.version > group.reported.version:
@@ -98,6 +126,9 @@ class Catalog:
                 for machine in cluster.machines:
                     if machine.process is not None:
                         self._tell(group, machine.process)
+            for machine in cluster.machines:
+                if machine.process is not None:
+                    self.splits.look(machine.process)
         else:
             cluster.count("X")
         cluster.timeline.after(cluster.scenario.settings.lease // 4, self.reconcile)
@@ -107,7 +138,7 @@ class Catalog:
         replica = process.core.replicas.get(partition)
         wanted = next((t for t in group.target if t.node == process.node_id), None)
         if replica is None:
-            if process.node_id not in self.cluster.lost_nodes:
+            if process.node_id not in self.cluster.lost_nodes and not self.splits.is_going_to_make(process, group):
                 self._host(group, process, wanted)
             return
         members = [m.replica for m in group.reported.members]
@@ -159,9 +190,12 @@ class Catalog:
 
     def retarget(self, group: Group, kept: list[ReplicaTarget], role: str, zone: str = "") -> bool:
         """Sets a target of `kept` and one more of `role` on a free machine ('': none), if it can meet the rules."""
+        if group.plan is not None:
+            copies = {copy.replica for copy in group.plan.copies}
+            kept = [t for t in kept if t.replica not in copies]
         target = list(kept)
         if role:
-            taken = {t.node for t in target} | {m.node for m in group.reported.members} | self._hosts(group)
+            taken = {t.node for t in target} | {m.node for m in group.reported.members} | self.hosts(group)
             lost = self.cluster.lost_nodes  # Also old copies of volumes, whose nodes are refused when they register.
             free = [m for m in self.cluster.machines if m.volume.node_id not in taken | lost]
             free = [m for m in free if m.zone == zone] or free
@@ -180,12 +214,13 @@ class Catalog:
         there = [t.replica for t in target if t.node not in self.cluster.lost_nodes]
         if not wanted.is_durable(there) or not wanted.is_failover_quorum(there):
             return False  # Nobody shrinks a group whose lost member is not replaced yet to one that is dead by it.
+        group.plan = None  # What is under way goes on by itself; no more is begun.
         group.target = target
         group.version += 1
         group.was_changed = True
         return True
 
-    def _hosts(self, group: Group) -> set[NodeId]:
+    def hosts(self, group: Group) -> set[NodeId]:
         """The nodes that have a replica of the group, as far as they can be asked."""
         processes = [m.process for m in self.cluster.machines if m.process is not None]
         return {p.node_id for p in processes if group.partition in p.core.replicas}
@@ -218,6 +253,8 @@ class Catalog:
 
     def bears_loss_of(self, node: NodeId) -> bool:
         """Would every group survive the loss of this node's volume, no other being lost meanwhile?"""
+        if self.splits.in_flight():
+            return False
         for group in self.groups.values():
             for membership in self._known_memberships(group):
                 members = [m for m in membership.members if m.node == node]

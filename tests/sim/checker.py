@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keystead_core.ids import Boot, Epoch, Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import AppendEntry, LogEntry, RecoveredReplica, SnipEntry, StateEntry
-from keystead_core.log.record import Record
+from keystead_core.log.record import Kind, Record
 from keystead_core.replication.effects import Apply, Effect, Persist, ReleaseLog, Seal, Send
 from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.messages import Appended, Support, SupportRequest
@@ -19,7 +19,7 @@ from keystead_core.replication.replica import COPIED, MASTER, Replica
 from tests.sim.durable import DurableLog, recovered_end, steps_of
 from tests.sim.ledger import Ledger
 from tests.sim.quorums import is_durable
-from tests.sim.rows import Key, Value, digest_of
+from tests.sim.rows import Key, Value, digest_of, key_bytes
 from tests.sim.violation import demand
 
 if TYPE_CHECKING:
@@ -185,7 +185,10 @@ class Checker:
         committed_lsn = max(process.seen[replica.partition].commit_lsn, ledger.last_lsn)
         for record in replica.log.range(ledger.last_lsn + 1, replica.commit_lsn):
             demand(record.prev_hash == ledger.hashes[-1], "committed logs differ", (process.name, record))
+            rows = ledger.rows
             ledger.enter(record, epoch)
+            if record.kind == Kind.SPLIT:
+                self._on_split(ledger, rows)
         led = self.masters.get((replica.partition, epoch)) == (replica.id, process.boot)
         demand(led, "committed without a master", (process.name, replica))
         demand(ledger.epochs[-1] == epoch, "earlier epoch committed by counting", (process.name, replica))
@@ -198,6 +201,13 @@ class Checker:
                 "commit without a durable quorum",
                 (process.name, replica, membership, lsn, holders),
             )
+
+    def _on_split(self, ledger: Ledger, rows: dict[bytes, bytes]) -> None:
+        """A split is committed: from here on the right group has an account of its own."""
+        _, split = ledger.splits[-1]
+        self.cluster.coverage["split committed"] += 1
+        demand(split.right not in self.ledgers, "a right group before its split", split)
+        self.ledgers[split.right] = ledger.right_of(split, rows)
 
     def _demand_no_other_server(self, partition: PartitionId, epoch: Epoch) -> None:
         """When a master commits, none of an earlier epoch may serve a consistent read any more."""
@@ -279,7 +289,8 @@ class Checker:
         ledger = self.ledger(partition)
         lsn = rows.applied_lsn
         demand(lsn <= ledger.last_lsn, "rows above the commit", (process.name, partition, lsn))
-        digest = digest_of(dict(rows.scan_all()))
+        low, high = rows.row_range() or (b"", None)
+        digest = digest_of({k: v for k, v in rows.scan_all() if low <= k and (high is None or k < high)})
         demand(digest == ledger.digests[lsn], "rows differ from the log", (process.name, partition, lsn))
 
     def on_put_answered(self, partition: PartitionId, key: Key, value: Value, lsn: Lsn, epoch: Epoch) -> None:
@@ -309,9 +320,17 @@ class Checker:
         replica = process.core.replicas[partition]
         by_lease = process.core.settings.reads == "lease"  # A round that began before the next master may end after.
         demand(not by_lease or ledger.served_epoch <= replica.epoch, "read outside the lease", (process.name, replica))
+        self._demand_still_its_own(process, ledger, key)
         at = 0 if value is None else ledger.written.get(value, -1)
         demand(at >= floor, "stale read", (process.name, replica, key, at, floor))
         return at
+
+    def _demand_still_its_own(self, process: Process, ledger: Ledger, key: Key) -> None:
+        """Nobody serves a consistent read of a range that another group has begun to serve."""
+        for lsn, split in ledger.splits:
+            if key_bytes(key) >= split.at:
+                begun = self.ledger(split.right).answered_lsn > lsn
+                demand(not begun, "read of a range that was given away", (process.name, key, split))
 
     def on_eventual_read(
         self, process: Process, partition: PartitionId, key: Key, value: Value | None, lsn: Lsn

@@ -22,10 +22,11 @@ TRIES = 6
 class Request:
     """One operation of one client, with all its tries."""
 
-    __slots__ = ("attempt", "consistent", "done", "floor", "invoked", "key", "partition", "tries", "value")
+    __slots__ = ("attempt", "consistent", "done", "floor", "invoked", "key", "partition", "table", "tries", "value")
 
-    def __init__(self, partition: PartitionId, key: Key, value: Value | None, consistent: bool, now: Micros) -> None:
-        self.partition = partition
+    def __init__(self, table: PartitionId, key: Key, value: Value | None, consistent: bool, now: Micros) -> None:
+        self.table = table
+        self.partition = table
         self.key = key
         self.value = value
         self.consistent = consistent
@@ -44,6 +45,7 @@ class Client:
         self.name = name
         self.random = random
         self.hints: dict[PartitionId, NodeId] = {}
+        self.routes: dict[tuple[PartitionId, Key], PartitionId] = {}
         self.pause = cluster.scenario.settings.lease // self.random.choice((2, 8, 20, 50))
         self.writes = self.random.choice((0.0, 0.5, 0.5, 1.0))
         self.streams = cluster.scenario.burst if self.writes else 1
@@ -60,11 +62,11 @@ class Client:
             self.streams -= 1  # Progress is demanded under a load that a member which lags behind can catch up with.
             return
         scenario = cluster.scenario
-        partition = PartitionId(1 + self.random.randrange(scenario.partitions))
+        table = PartitionId(1 + self.random.randrange(scenario.partitions))
         key = self.random.randrange(scenario.keys)
         value = cluster.next_value() if self.random.random() < self.writes else None
-        request = Request(partition, key, value, value is not None or self.random.random() < 0.8, cluster.timeline.now)
-        request.floor = cluster.checker.told.get((partition, key), 0)
+        request = Request(table, key, value, value is not None or self.random.random() < 0.8, cluster.timeline.now)
+        request.floor = cluster.checker.told.get((table, key), 0)
         cluster.timeline.after(scenario.settings.lease * 3 // 2, self._give_up, request)
         self._try(request)
 
@@ -74,6 +76,10 @@ class Client:
         cluster = self.cluster
         request.tries += 1
         request.attempt += 1
+        where = (request.table, request.key)
+        if where not in self.routes:
+            self.routes[where] = cluster.catalog.route(*where)
+        request.partition = self.routes[where]
         hint = self.hints.get(request.partition)
         machine = cluster.by_node.get(hint) if hint else None
         if machine is None or not request.consistent:
@@ -111,6 +117,7 @@ class Client:
 
     def _refused(self, request: Request, hint: NodeId) -> None:
         self.hints.pop(request.partition, None)
+        self.routes.pop((request.table, request.key), None)
         if hint:
             self.hints[request.partition] = hint
         if request.tries >= TRIES:
@@ -141,7 +148,7 @@ class Client:
         lsn = None
         shown: Any = request.value
         if outcome == "ok":
-            where = (request.partition, request.key)
+            where = (request.table, request.key)
             if request.value is not None:
                 lsn = value
             else:
@@ -158,7 +165,7 @@ class Client:
                 returned=cluster.timeline.now,
                 outcome=outcome,  # type: ignore[arg-type]
                 client=self.name,
-                key=f"{request.partition}/{request.key}",
+                key=f"{request.table}/{request.key}",
                 consistent=request.consistent,
                 lsn=lsn if request.value is not None else (value[2] if not request.consistent else None),
             )

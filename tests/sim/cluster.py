@@ -317,6 +317,8 @@ class Cluster:
                 machine.process.deliver(ev.Resume())
 
     def _leave_one_down(self) -> None:
+        if self.catalog.splits.in_flight():
+            return
         machine = self.random.choice(self.machines)
         if not all(self._does_without(machine, partition) for partition in self.catalog.groups):
             return
@@ -375,7 +377,7 @@ class Cluster:
 
     def unfinished(self) -> list[str]:
         """What each group still lacks, in words."""
-        waits = []
+        waits = self.catalog.splits.waits()
         for partition, group in self.catalog.groups.items():
             serving = [
                 (machine.process, r)

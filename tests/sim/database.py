@@ -36,12 +36,17 @@ class WriteOptions:
 class WriteBatch:
     def __init__(self, raw_mode: bool) -> None:
         self.changes: list[tuple[bytes, bytes | None]] = []
+        self.gone: list[tuple[bytes, bytes]] = []
 
     def put(self, key: bytes, value: bytes) -> None:
         self.changes.append((key, value))
 
     def delete(self, key: bytes) -> None:
         self.changes.append((key, None))
+
+    def delete_range(self, low: bytes, high: bytes) -> None:
+        """Before everything else of the batch: so the row store uses it."""
+        self.gone.append((low, high))
 
 
 class Rdict:
@@ -59,6 +64,9 @@ class Rdict:
 
     def write(self, batch: WriteBatch) -> None:
         live = self._files.live
+        for low, high in batch.gone:
+            for key in [key for key in live if low <= key < high]:
+                del live[key]
         for key, value in batch.changes:
             if value is None:
                 live.pop(key, None)

@@ -4,11 +4,14 @@
 `written[value]` the LSN that wrote it; `answered_lsn` the last that a client was told of, in the epoch `served_epoch`.
 """
 
+from collections.abc import Callable
+
 from keystead_core.ids import Epoch, Lsn
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record
 from keystead_core.replication.membership import Membership, decode_membership
-from tests.sim.rows import Key, Value, row_digest
+from keystead_core.split.record import Split, decode_split, membership_of
+from tests.sim.rows import Key, Value, digest_of, key_bytes, row_digest
 
 
 class Ledger:
@@ -21,6 +24,7 @@ class Ledger:
         self.written: dict[Value, Lsn] = {}
         self.rows: dict[bytes, bytes] = {}
         self.memberships: list[tuple[Lsn, Membership]] = []
+        self.splits: list[tuple[Lsn, Split]] = []
         self.served_epoch: Epoch = 0
         self.answered_lsn: Lsn = 0
 
@@ -45,7 +49,29 @@ class Ledger:
                 digest ^= row_digest(key, value)
                 self.writes.setdefault(int(key[1:]), []).append((record.lsn, int(value)))
                 self.written[int(value)] = record.lsn
+        elif record.kind == Kind.SPLIT:
+            split = decode_split(record.body)
+            self.splits.append((record.lsn, split))
+            digest = self._keep(lambda key: key < split.at)
         self.digests.append(digest)
+
+    def _keep(self, is_kept: Callable[[bytes], bool]) -> int:
+        """Forgets the other rows; returns the digest of those that stay."""
+        self.rows = {key: value for key, value in self.rows.items() if is_kept(key)}
+        return digest_of(self.rows)
+
+    def right_of(self, split: Split, rows: dict[bytes, bytes]) -> "Ledger":
+        """The account of the right group: it begins as this one stands, at the split; `rows`: those before it."""
+        right = Ledger()
+        right.hashes, right.epochs = list(self.hashes), list(self.epochs)
+        right.committed_in = [0] * len(self.committed_in)  # By another group, whose epochs do not count in this one.
+        right.digests = list(self.digests)
+        right.writes = {key: list(found) for key, found in self.writes.items() if key_bytes(key) >= split.at}
+        right.written = dict(self.written)
+        right.rows = rows
+        right.digests[-1] = right._keep(lambda key: key >= split.at and (split.high is None or key < split.high))
+        right.memberships = [(self.last_lsn, membership_of(split, self.epochs[-1]))]
+        return right
 
     def membership_at(self, lsn: Lsn) -> Membership | None:
         """What the last membership record at or below `lsn` says."""

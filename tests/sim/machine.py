@@ -269,8 +269,8 @@ class Process:
     # -- requests of clients --------------------------------------------------------------------------------------
 
     def put(self, partition: PartitionId, key: Key, value: Value, answer: Answer) -> None:
-        if self.machine.is_full:
-            answer("refused", "disk full", NodeId(""))
+        if self.machine.is_full or not self.stores.is_in_range(partition, key_bytes(key)):
+            answer("refused", "disk full, or out of range", NodeId(""))
             return
         token = self.cluster.next_token()
         self.answers[token] = (key, value, answer)
@@ -289,6 +289,9 @@ class Process:
                 answer("refused", "no rows here", NodeId(""))
                 return
             rows = self.stores.rows_of(partition)
+            if not self.stores.is_in_range(partition, key_bytes(key)):
+                answer("refused", "out of range", NodeId(""))
+                return
             value = value_of(rows.get(key_bytes(key)))
             lsn = self.cluster.checker.on_eventual_read(self, partition, key, value, rows.applied_lsn)
             answer("ok", (value, lsn, rows.applied_lsn), self.node_id)
@@ -306,7 +309,11 @@ class Process:
     def _read(self, partition: PartitionId, key: Key, floor: Lsn, answer: Answer) -> None:
         """The consistent read itself: the core has said that it may be served."""
         rows = self.stores.rows_of(partition)
-        value = value_of(rows.get(key_bytes(key)))
+        row_key = key_bytes(key)
+        if not (self.core.is_read_here(partition, row_key) and self.stores.is_in_range(partition, row_key)):
+            answer("refused", "out of range", NodeId(""))
+            return
+        value = value_of(rows.get(row_key))
         lsn = self.cluster.checker.on_read_served(self, partition, key, value, floor)
         answer("ok", (value, lsn, rows.applied_lsn), self.node_id)
 

@@ -22,7 +22,7 @@ class Nemesis:
         self.cluster = cluster
 
     def begin(self) -> None:
-        for fault in self.cluster.scenario.faults:
+        for fault in (*self.cluster.scenario.faults, *self.cluster.scenario.splits):
             self.cluster.timeline.at(fault.at, self._strike, fault)
 
     def _strike(self, fault: Fault) -> None:
@@ -275,6 +275,10 @@ class Nemesis:
         if machine.process is not None:
             machine.process.deliver(ev.Resume())
 
+    def split(self, fault: Fault) -> None:
+        """The catalog plans to divide a partition at one of its keys."""
+        self.cluster.catalog.splits.plan_at_random(fault.a, fault.b)
+
     def hide_locks(self, fault: Fault) -> None:
         self.cluster.locks.away = True
         self._later(fault, self._show_locks)
@@ -300,6 +304,7 @@ STRIKES: dict[str, Callable[[Nemesis, Fault], None]] = {
     "R": Nemesis.change_members,
     "V": Nemesis.mix_versions,
     "X": Nemesis.hide_locks,
+    "split": Nemesis.split,
     "volume lost": Nemesis.lose_volume,
     "volume rolled back": Nemesis.roll_back,
     "volume attached twice": Nemesis.attach_twice,

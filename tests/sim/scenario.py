@@ -35,6 +35,9 @@ GEOMETRIES = (Geometry(8, 8, 8), Geometry(8, 8, 8), Geometry(16, 8, 16))
 """Hot logs so small that their segments are reused within a run."""
 
 
+SPLIT_SHARE = 0.33
+
+
 class Fault(msgspec.Struct, frozen=True):
     """One fault: when, what, for how long (both in microseconds), and three numbers in [0, 1) that say the rest."""
 
@@ -69,6 +72,7 @@ class Scenario(msgspec.Struct, frozen=True):
     faults_end: int
     live: bool
     faults: tuple[Fault, ...]
+    splits: tuple[Fault, ...]
     geometry: Geometry
     cold_bytes_max: int
 
@@ -76,7 +80,8 @@ class Scenario(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, faults=faults)
 
 
-def draw(seed: int) -> Scenario:
+def draw(seed: int, with_splits: bool = True) -> Scenario:
+    """`with_splits` False: as seeds ran before there were splits, for those that found something then."""
     random = Random(f"{seed}/scenario")
     theme = random.choice([name for name in THEMES if name]) if random.random() < 0.5 else ""
     nodes = random.choice((3, 3, 4, 5, 5, 6, 7)) if not theme else random.choice((3, 3, 4, 5))
@@ -105,8 +110,22 @@ def draw(seed: int) -> Scenario:
         faults_end=faults_end,
         live=random.random() < 0.35,
         faults=_faults(random, settings, faults_end, theme),
+        splits=_splits(seed, settings, faults_end) if with_splits else (),
         geometry=random.choice(GEOMETRIES),
         cold_bytes_max=random.choice((400, 1500, 1 << 20)),
+    )
+
+
+def _splits(seed: int, settings: Settings, faults_end: int) -> tuple[Fault, ...]:
+    """Planned beside the faults in a third of the runs, from a generator of their own."""
+    random = Random(f"{seed}/splits")
+    if random.random() >= SPLIT_SHARE:
+        return ()
+    times = sorted(random.random() for _ in range(random.choice((1, 1, 2, 4))))
+    first, last = settings.lease, faults_end - settings.lease // 4
+    return tuple(
+        Fault(int(first + time * (last - first)), "split", 0, random.random(), random.random(), random.random())
+        for time in times
     )
 
 

@@ -14,9 +14,10 @@ from keystead_core.log.record import Record
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import encode_membership
+from keystead_core.split.record import Split
 from keystead_node.partition_store import PartitionStore
 from keystead_node.storage.cold_log import ColdError
-from keystead_node.storage.row_store import RowStore
+from keystead_node.storage.row_store import RowRange, RowStore
 from tests.sim import database
 from tests.sim.database import Files
 from tests.sim.segments import SegmentFiles
@@ -45,6 +46,7 @@ class Stores:
         self.eager = True
         self.cold_bytes_max = process.cluster.scenario.cold_bytes_max
         self.drops: dict[PartitionId, int] = {}
+        self.ranges: dict[PartitionId, RowRange] = {}
         self._process = process
         self._volume = process.volume
         self._stores: dict[PartitionId, PartitionStore] = {}
@@ -82,6 +84,16 @@ class Stores:
 
     def on_indexes(self, partition: PartitionId) -> None:
         """No simulated table has an index."""
+
+    def on_split(self, partition: PartitionId) -> None:
+        process = self._process
+        for point, split in self.splits(partition):
+            process.cluster.catalog.splits.make_soon(process, partition, point, split)
+
+    def is_in_range(self, partition: PartitionId, row_key: bytes) -> bool:
+        """As PartitionStores.is_in_range."""
+        found = self.ranges.get(partition)
+        return found is None or (found[0] <= row_key and (found[1] is None or row_key < found[1]))
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -138,7 +150,37 @@ class Stores:
     def _drop(self, partition: PartitionId) -> None:
         self.drops[partition] = self.drops.get(partition, 0) + 1
         self._stores.pop(partition, None)
+        self.ranges.pop(partition, None)
         self._volume.drop(partition)
+
+    # -- splits -------------------------------------------------------------------------------------------------------
+
+    def splits(self, partition: PartitionId) -> list[tuple[LogPoint, Split]]:
+        """The splits in a partition's rows, where these are open."""
+        store = self._stores.get(partition)
+        return store.rows.splits() if store is not None and store.rows is not None else []
+
+    def make_right(self, partition: PartitionId, event: ev.HostReplica, split: Split) -> None:
+        """As Splitter._make: a checkpoint, narrowed; in the place of the right rows; then the replica."""
+        process, right = self._process, split.right
+        if right in process.core.replicas or partition not in process.core.replicas:
+            return
+        self.rows_of(partition).flush()
+        files = Files(self._volume.random, dict(self._volume.database_of(partition).flushed))
+        RowStore(_NOWHERE, files, database).become_right(event.base, split)
+        if process.machine.trap == "persist":
+            process.cluster.spring_trap(process.machine)
+            return
+        self._stores.pop(right, None)
+        self._volume.drop(right)
+        self._volume.databases[right] = files
+        self._volume.floors[right] = event.base.lsn
+        if process.machine.trap == "synced":
+            process.cluster.spring_trap(process.machine)
+            return
+        process.cluster.coverage["right replica made"] += 1
+        process.cluster.checker.on_applied(process, right, self.rows_of(right))
+        process.step(event)
 
     # -- cold log -----------------------------------------------------------------------------------------------------
 
@@ -224,6 +266,7 @@ class Stores:
         process, partition = self._process, effect.partition
         copy = self._staged.pop(effect.token)
         self._stores.pop(partition, None)
+        self.ranges.pop(partition, None)
         self._volume.drop(partition)
         if process.machine.trap == "persist":
             process.cluster.spring_trap(process.machine)

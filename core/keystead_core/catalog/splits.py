@@ -114,9 +114,9 @@ def report(contents: Contents, command: ReportSplit) -> CatalogReply:
             raise Refused(RESOURCE_NOT_FOUND, f"there is no partition {command.partition}")
         contents.delete_unborn(split.right)
         return CatalogReply()
-    if split.at <= entry.low or (entry.high is not None and split.at >= entry.high):
-        raise Refused(INVALID, f"partition {entry.id} does not hold the key at which it says that it was split")
-    contents.put_partition(_right_of(contents, entry, split, command.epoch))
+    if (split.low, split.high) != (entry.low, entry.high):
+        raise Refused(INVALID, f"partition {entry.id} has not the range that it says was split")
+    contents.put_partition(_right_of(entry, split, command.epoch))
     plan = entry.split or SplitPlan(right=split.right, at=split.at, members=list(split.members), reason="")
     done = msgspec.structs.replace(plan, at=split.at, done=True)
     contents.put_partition(
@@ -125,7 +125,7 @@ def report(contents: Contents, command: ReportSplit) -> CatalogReply:
     return CatalogReply()
 
 
-def _right_of(contents: Contents, entry: PartitionEntry, split: Split, epoch: int) -> PartitionEntry:
+def _right_of(entry: PartitionEntry, split: Split, epoch: int) -> PartitionEntry:
     members = list(split.members)
     return PartitionEntry(
         id=split.right,
