@@ -1,9 +1,9 @@
 """The simulated catalog's splits, and what the node's Splitter does about them, as events on the timeline.
 
-    planned       the left master is asked to append the record, again and again
-    in the rows   each process that is to have a right replica makes it; the left master reports
-    reported      the right group is in the catalog, clients find it
-    settled       the left replicas let the rows go
+planned       the left master is asked to append the record, again and again
+in the rows   each process that is to have a right replica makes it; the left master reports
+reported      the right group is in the catalog, clients find it
+settled       the left replicas let the rows go
 """
 
 from __future__ import annotations
