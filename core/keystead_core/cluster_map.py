@@ -82,7 +82,8 @@ class TableDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
     `write_quorum` 0 means a majority. `status`: CREATING | ACTIVE | DELETING. `created_at`: seconds since 1970.
     `index_version`: of the map, when an index came or went last; `next_index`: the next index's id. `index_of`: the
-    table whose global index this one holds, "" for a table that has a name of its own.
+    table whose global index this one holds, "" for a table that has a name of its own. `partitions`: how many it was
+    made with; `partitions_max`: how many splits by themselves may make of them, 0 for no limit.
     """
 
     name: str
@@ -106,6 +107,7 @@ class TableDefinition(msgspec.Struct, frozen=True, kw_only=True):
     index_version: int = 0
     next_index: int = 1
     index_of: str = ""
+    partitions_max: int = 0
 
     def index(self, name: str) -> IndexDefinition | None:
         """The index of that name, if the table has one."""

@@ -1,12 +1,26 @@
-"""`keystead delete` and `keystead node`: commands that change a running cluster."""
+"""`keystead delete`, `keystead split` and `keystead node`: commands that change a running cluster."""
 
+import contextlib
 import time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 
+from keystead_cli.splitting import (
+    AtOption,
+    PartitionOption,
+    SortOption,
+    TableArgument,
+    TimeoutOption,
+    WaitOption,
+    wanted_split,
+    watch,
+)
 from keystead_cli.terminal import DATA_DEFAULT, DataOption, OpenCluster, fail, open_cluster, run
-from keystead_core.catalog.commands import DeleteTable, SetNodeState
+from keystead_core.catalog.commands import Command, DeleteTable, SetNodeState
+from keystead_core.catalog.results import CatalogReply
+from keystead_core.cluster_map import ClusterMap
 from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
 from keystead_operator.catalog_access import command_json
 from keystead_operator.cluster_view import ClusterView
@@ -70,16 +84,57 @@ async def _delete_from_catalog(opened: OpenCluster, name: str) -> None:
         fail(f'tables.keystead.io "{name}" not found')
     if table.managed_by:
         fail(f'the table "{name}" belongs to {table.managed_by}: delete that')
-    last = "none answers"
+    await _send(opened, client, DeleteTable(name=name))
+
+
+def split(
+    table: TableArgument,
+    at: AtOption = "",
+    sort: SortOption = "",
+    partition: PartitionOption = 0,
+    data: DataOption = DATA_DEFAULT,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = 300.0,
+) -> None:
+    """Divide a partition of a table in two, which then serve and fail over each by itself. Nothing stands still."""
+    opened = open_cluster(data)
+    client = AdminClient()
+
+    def look() -> ClusterMap | None:
+        return run(_newest_map(opened, client))
+
+    cluster_map = look()
+    if cluster_map is None:
+        fail("no node answers, so nothing can be split: see keystead status")
+    command = wanted_split(cluster_map, table, at, sort, partition)
+    right = msgspec.convert(run(_send(opened, client, command))["reply"], CatalogReply).counters[0]
+    typer.echo(f"partition {command.partition} of {table} is to be split: partition {right} gets the right half")
+    if wait:
+        watch(look, command.partition, right, timeout)
+
+
+async def _newest_map(opened: OpenCluster, client: AdminClient) -> ClusterMap | None:
+    found = []
+    for place in opened.cluster.places:
+        with contextlib.suppress(NodeUnreachable):
+            found.append(await client.map(admin_address(place)))
+    return max(found, key=lambda one: one.version, default=None)
+
+
+async def _send(opened: OpenCluster, client: AdminClient, command: Command) -> dict[str, Any]:
+    """To the catalog, through whichever node takes it; ends the program where none does."""
+    answer, last = None, "none answers"
     for place in opened.cluster.places:
         try:
-            await client.command(admin_address(place), command_json(DeleteTable(name=name)))
-            return
+            answer = await client.command(admin_address(place), command_json(command))
+            break
         except Refused as problem:
             fail(str(problem))
         except NodeUnreachable as problem:
             last = str(problem)
-    fail(f"no node takes commands to the catalog: {last}")
+    if answer is None:
+        fail(f"no node takes commands to the catalog: {last}")
+    return answer
 
 
 @node_app.command("maintain")

@@ -15,8 +15,19 @@ from keystead_cli.kube_report import write_report
 from keystead_cli.kube_view import Gathered, gather, name_of
 from keystead_cli.kubectl_run import Kubectl, KubectlFailed, Object
 from keystead_cli.shown import show_status, show_why
+from keystead_cli.splitting import (
+    AtOption,
+    PartitionOption,
+    SortOption,
+    TableArgument,
+    TimeoutOption,
+    WaitOption,
+    wanted_split,
+    watch,
+)
 from keystead_cli.terminal import Output, OutputOption, fail
 from keystead_core.catalog.commands import SetNodeState
+from keystead_core.catalog.results import CatalogReply
 from keystead_operator.catalog_access import command_json
 from keystead_operator.node_status import NodeStatus
 
@@ -124,6 +135,33 @@ def hand_over(
         _order(found, pod, "/handover", {"partition": one})
     count = 1 if partition else len(mastered)
     typer.echo(f"{pod} hands over {count} {'partition' if count == 1 else 'partitions'}")
+
+
+@app.command()
+def split(
+    table: TableArgument,
+    at: AtOption = "",
+    sort: SortOption = "",
+    partition: PartitionOption = 0,
+    namespace: NamespaceOption = "",
+    cluster: ClusterOption = "",
+    context: ContextOption = "",
+    kubeconfig: KubeconfigOption = "",
+    wait: WaitOption = True,
+    timeout: TimeoutOption = 300.0,
+) -> None:
+    """Divide a partition of a table in two, which then serve and fail over each by itself. Nothing stands still."""
+    chosen = _choose(namespace, cluster, context, kubeconfig)
+    gathered = _or_fail(chosen.gather)
+    if gathered.map is None:
+        fail("no node answers, so nothing can be split: see kubectl keystead status")
+    command = wanted_split(gathered.map, table, at, sort, partition)
+    pod = next(iter(gathered.statuses))
+    answer = _or_fail(lambda: chosen.kubectl.order(pod, "/catalog/command", command_json(command)))
+    right = msgspec.convert(answer["reply"], CatalogReply).counters[0]
+    typer.echo(f"partition {command.partition} of {table} is to be split: partition {right} gets the right half")
+    if wait:
+        watch(lambda: _or_fail(chosen.gather).map, command.partition, right, timeout)
 
 
 @app.command()

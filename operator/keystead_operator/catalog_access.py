@@ -19,13 +19,14 @@ from keystead_operator.plan.actions import (
     DeleteTable,
     FormCatalog,
     MarkLeft,
+    PlanSplit,
     SetTarget,
     UpdateSettings,
     UpdateTable,
 )
 from keystead_operator.substrate import ActionFailed
 
-CatalogAction = MarkLeft | CreateTable | UpdateTable | DeleteTable | UpdateSettings | SetTarget
+CatalogAction = MarkLeft | CreateTable | UpdateTable | DeleteTable | UpdateSettings | SetTarget | PlanSplit
 
 TransitionsOfLease = Callable[[], Awaitable[int]]
 
@@ -137,6 +138,8 @@ class CatalogAccess:
                 await self._command(commands.UpdateSettings(settings=settings, fence=fence))
             case SetTarget(partition, target):
                 await self._command(commands.SetTarget(partition=partition, target=list(target), fence=fence))
+            case PlanSplit(partition, at, reason):
+                await self._command(commands.PlanSplit(partition=partition, at=at, reason=reason, fence=fence))
             case _:
                 assert_never(action)
 

@@ -15,6 +15,7 @@ from keystead_operator.plan.actions import (
     DeleteTable,
     ForgetTable,
     Plan,
+    PlanSplit,
     SetTarget,
     StartNode,
     UpdateTable,
@@ -23,7 +24,7 @@ from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired, Observed
 
 BATCH_MAX: Final = 32
-INDEPENDENT: Final = (AddNode, StartNode, CreateTable, UpdateTable, DeleteTable, ForgetTable, SetTarget)
+INDEPENDENT: Final = (AddNode, StartNode, CreateTable, UpdateTable, DeleteTable, ForgetTable, SetTarget, PlanSplit)
 
 
 class ActionFailed(Exception):

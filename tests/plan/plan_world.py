@@ -8,6 +8,7 @@ from keystead_core.catalog import commands
 from keystead_core.catalog.state import CatalogState
 from keystead_core.cluster_map import ClusterMap, KeyAttribute, NodeEntry, PartitionEntry, ReplicaTarget
 from keystead_core.ids import NodeId
+from keystead_core.split.record import Split, encode_split
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
@@ -20,6 +21,7 @@ from keystead_operator.plan.actions import (
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
+    PlanSplit,
     RestartNode,
     SetTarget,
     StartNode,
@@ -152,6 +154,8 @@ class World:
                 self._apply(commands.UpdateSettings(settings, self._office()))
             case SetTarget(partition, target):
                 self._apply(commands.SetTarget(partition, list(target), self._office()))
+            case PlanSplit(partition, at, reason):
+                self._apply(commands.PlanSplit(partition, at, reason, self._office()))
 
     def settle(self, rounds_max: int = 30) -> int:
         """Plans and executes until a plan is empty; the number of rounds that took."""
@@ -265,6 +269,18 @@ class World:
         ]
         if reports:
             self._apply(commands.ReportGroups(reports))
+        for entry in self.catalog.map().partitions.values():
+            self._split(entry)
+
+    def _split(self, entry: PartitionEntry) -> None:
+        """Its master carries a split out, one step at each look."""
+        if entry.left and self._has_quorum(entry):
+            self._apply(commands.SettleSplit(entry.id))
+        if entry.split is None or entry.split.done or entry.members != entry.target or not self._has_quorum(entry):
+            return
+        at, members = entry.split.at, tuple(entry.split.members)
+        split = Split(entry.split.right, entry.low, at, entry.high, members, 0, entry.durable_zones, 1_000_000)
+        self._apply(commands.ReportSplit(entry.id, encode_split(split), entry.epoch))
 
 
 def _entry(machine: Machine) -> NodeEntry:

@@ -171,9 +171,10 @@ def test_changed_capacity_reaches_the_catalog() -> None:
     assert after.deletion_protection
 
 
-def test_changed_number_of_partitions_is_left_alone_and_said() -> None:
-    world = settled(table())
-    declare(world, table(partitions=8))
+def test_fewer_partitions_are_left_alone_and_said() -> None:
+    world = settled(table(partitions=8))
+    declare(world, table(partitions=4, partitions_fixed=True))
+    world.settle()
     assert actions(world) == []
     assert reasons(world) == {"ChangeNotSupported"}
 

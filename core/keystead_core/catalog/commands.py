@@ -17,7 +17,7 @@ from keystead_core.ids import Boot, Epoch, NodeId, PartitionId
 
 class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A table as it is asked for, in what a Table resource can declare too. A number that is 0 stands for the cluster's
-    default."""
+    default; of `partitions_max`, how far splits by themselves go, for no limit."""
 
     name: str
     hash_key: KeyAttribute
@@ -32,6 +32,7 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
     billing_mode: str = "PAY_PER_REQUEST"
     read_units: int = 0
     write_units: int = 0
+    partitions_max: int = 0
 
 
 class ReplicaSpec(msgspec.Struct, frozen=True, array_like=True):

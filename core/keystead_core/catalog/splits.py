@@ -43,7 +43,7 @@ def plan(contents: Contents, command: PlanSplit) -> CatalogReply:
     if entry is None or entry.table == CATALOG_TABLE:
         raise Refused(RESOURCE_NOT_FOUND, f"there is no partition {command.partition} that could be split")
     table = contents.tables[entry.table]
-    _check(contents, entry, table, command.at)
+    _check(contents, entry, table, command.at, command.reason)
     meta = contents.meta
     members = []
     for node in _nodes_of_right(contents, entry, table):
@@ -62,7 +62,7 @@ def plan(contents: Contents, command: PlanSplit) -> CatalogReply:
     return CatalogReply(counters=[right])
 
 
-def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at: bytes) -> None:
+def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at: bytes, reason: str) -> None:
     name = f"partition {entry.id} of {table.name}"
     if entry.split is not None or entry.left:
         raise Refused(RESOURCE_IN_USE, f"{name} is being split already")
@@ -72,6 +72,8 @@ def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at
         raise Refused(RESOURCE_IN_USE, f"{name} has no master yet")
     if at and (at <= entry.low or (entry.high is not None and at >= entry.high)):
         raise Refused(INVALID, f"{name} does not hold the key at which it should be split, or begins with it")
+    if reason != "request" and 0 < table.partitions_max <= len(contents.by_table[table.name]):
+        raise Refused(LIMIT_EXCEEDED, f"{table.name} has the {table.partitions_max} partitions that it may have")
     settings = contents.meta.settings
     if len(contents.by_table[table.name]) >= settings.partitions_per_table_max:
         raise Refused(LIMIT_EXCEEDED, f"{table.name} has {settings.partitions_per_table_max} partitions, the most")

@@ -16,6 +16,7 @@ from keystead_operator.kube.substrate import KubeSubstrate
 from keystead_operator.manifests.frame import LABEL_CLUSTER, LABEL_NAME, NAME
 from keystead_operator.manifests.policies import disruption_budget
 from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, Note, UpdateTable
+from keystead_operator.plan.splits import SPLITTING
 from keystead_operator.quorum import disruptions_allowed
 from keystead_operator.spec.resources import DeclaredTable
 from keystead_operator.status import Condition, cluster_status, table_conditions, table_status
@@ -143,6 +144,9 @@ def _table_status(
         pending = [note.message for note in notes if note.reason in ("ChangeNotSupported", "DeletionProtected")]
         if pending:
             status["pendingChanges"] = pending
+        splitting = [note.message for note in notes if note.reason == SPLITTING]
+        if splitting:
+            status["splits"] = splitting[0]
     return status
 
 

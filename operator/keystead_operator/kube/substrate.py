@@ -30,6 +30,7 @@ from keystead_operator.plan.actions import (
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
+    PlanSplit,
     RestartNode,
     SetTarget,
     StartNode,
@@ -257,7 +258,7 @@ class KubeSubstrate:
                 if table.managed_by:
                     await self._hold(manager.removeprefix("Table/"))
                 await self.access.execute(action)
-            case MarkLeft() | DeleteTable() | UpdateSettings() | SetTarget():
+            case MarkLeft() | DeleteTable() | UpdateSettings() | SetTarget() | PlanSplit():
                 await self.access.execute(action)
             case ForgetTable(resource):
                 seen = self._cache.tables.get((self.frame.namespace, resource))

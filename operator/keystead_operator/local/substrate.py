@@ -28,6 +28,7 @@ from keystead_operator.plan.actions import (
     MarkBootstrapped,
     MarkLeft,
     NameFounders,
+    PlanSplit,
     RestartNode,
     SetTarget,
     StartNode,
@@ -118,7 +119,15 @@ class LocalSubstrate:
                 self._write(msgspec.structs.replace(self.cluster, bootstrapped=True))
             case ForgetTable(resource):
                 self.objects.remove("Table", resource)
-            case MarkLeft() | CreateTable() | UpdateTable() | DeleteTable() | UpdateSettings() | SetTarget():
+            case (
+                MarkLeft()
+                | CreateTable()
+                | UpdateTable()
+                | DeleteTable()
+                | UpdateSettings()
+                | SetTarget()
+                | PlanSplit()
+            ):
                 await self._access.execute(action)
             case _:
                 assert_never(action)

@@ -110,6 +110,14 @@ class SetTarget(msgspec.Struct, frozen=True, tag=True):
     target: tuple[ReplicaSpec, ...]
 
 
+class PlanSplit(msgspec.Struct, frozen=True, tag=True):
+    """Have a partition divided at a row key."""
+
+    partition: PartitionId
+    at: bytes
+    reason: str
+
+
 Action = (
     AddNode
     | StartNode
@@ -127,6 +135,7 @@ Action = (
     | ForgetTable
     | UpdateSettings
     | SetTarget
+    | PlanSplit
 )
 
 

@@ -6,6 +6,7 @@ from keystead_operator.plan.masters import plan_masters
 from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_settings
 from keystead_operator.plan.repairs import plan_repairs
 from keystead_operator.plan.rollout import plan_rollout
+from keystead_operator.plan.splits import plan_splits
 from keystead_operator.plan.state import Desired, Observed
 from keystead_operator.plan.tables import plan_tables
 
@@ -26,6 +27,7 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         *plan_losses(desired, observed),
         *plan_stranded(desired, observed),
         *plan_rollout(desired, observed),
+        *plan_splits(desired, observed),
     ]
     if not any(isinstance(step, SetTarget | MarkLeft | RestartNode) for step in steps):
         steps += plan_masters(observed)

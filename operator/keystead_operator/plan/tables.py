@@ -65,8 +65,10 @@ def _plan_update(spec: DeclaredTable, existing: TableDefinition, cluster_map: Cl
     if (existing.hash_key, existing.range_key) != (spec.hash_key, spec.range_key):
         yield Note(subject_of(spec), "KeysDiffer", f"the table {spec.name} exists with other keys")
         return
-    if _partitions_differ(spec, existing):
-        message = f"it has {existing.partitions} partitions; that is changed to {spec.partitions} by splits alone"
+    present = sum(entry.table == spec.name for entry in cluster_map.partitions.values())
+    most = spec.partitions if spec.partitions_fixed else spec.partitions_max
+    if most and present > most:
+        message = f"it has {present} partitions, and partitions are not merged: {most} are declared at most"
         yield Note(subject_of(spec), "ChangeNotSupported", message)
     wanted = msgspec.structs.replace(wanted_table(spec), partitions=existing.partitions)
     if wanted == as_spec(existing):
@@ -74,10 +76,6 @@ def _plan_update(spec: DeclaredTable, existing: TableDefinition, cluster_map: Cl
     replicated = (spec.replicas, spec.durable_zones) != (existing.replicas, existing.durable_zones)
     shortage = _shortage(spec, cluster_map) if replicated else None
     yield shortage if shortage is not None else UpdateTable(wanted, spec.managed_by)
-
-
-def _partitions_differ(spec: DeclaredTable, existing: TableDefinition) -> bool:
-    return spec.partitions > existing.partitions or (spec.partitions_fixed and spec.partitions != existing.partitions)
 
 
 def wanted_table(spec: DeclaredTable) -> TableSpec:
@@ -96,6 +94,7 @@ def wanted_table(spec: DeclaredTable) -> TableSpec:
         billing_mode="PROVISIONED" if spec.read_units else "PAY_PER_REQUEST",
         read_units=spec.read_units,
         write_units=spec.write_units,
+        partitions_max=spec.partitions if spec.partitions_fixed else spec.partitions_max,
     )
 
 

@@ -36,8 +36,9 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
 class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
     """A Table, with what it leaves open taken from its cluster. `read_units` 0: on demand.
 
-    `partitions`: how many to create it with. `partitions_fixed`: the spec names a count. `resource`: the name of the
-    object. `deleting`: the object is being deleted. `write_quorum` is a number here, never 0.
+    `partitions`: how many to create it with. `partitions_fixed`: the spec names a count. `partitions_max`: 0
+    for none. `resource`: the name of the object. `deleting`: the object is being deleted. `write_quorum` is a number
+    here, never 0.
     """
 
     resource: str
@@ -51,6 +52,7 @@ class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
     write_units: int = 0
     partitions: int = 1
     partitions_fixed: bool = False
+    partitions_max: int = 0
     deletion_protection: bool = False
     retain: bool = False
     tags: dict[str, str] = {}
@@ -106,6 +108,7 @@ def declared_table(manifest: dict[str, Any], cluster: ClusterSpec) -> DeclaredTa
         write_units=capacity.get("write", 0),
         partitions=partitions.get("count", partitions.get("min", 1)),
         partitions_fixed="count" in partitions,
+        partitions_max=partitions.get("max", 0),
         deletion_protection=spec["deletionProtection"],
         retain=spec["deletionPolicy"] == "Retain",
         tags=spec.get("tags", {}),

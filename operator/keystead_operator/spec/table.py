@@ -165,6 +165,7 @@ def _status() -> Schema:
             "replicas": text("Level replicas of all that should be, as 6/6.", length_max=32),
             "capacity": text("The capacity in words.", length_max=64),
             "mastersBalanced": text("Largest and smallest number of masters of a node, as 3-2.", length_max=32),
+            "splits": text("How far the table is on its way to more partitions.", length_max=256),
             "pendingChanges": string_set(
                 "Declared changes that cannot be carried out, and why.", text("One.", length_max=512), items_max=32
             ),
