@@ -93,6 +93,11 @@ def next_key(row_key: bytes) -> bytes:
     return row_key + b"\x00"
 
 
+def hash_of(row_key: bytes) -> int:
+    """The hash that a row key begins with; of a shorter one the lowest."""
+    return int.from_bytes(row_key[:HASH_BYTES].ljust(HASH_BYTES, b"\x00"), "big")
+
+
 def keys_with_prefix(prefix: bytes) -> KeyRange:
     """All keys that begin with `prefix`."""
     stem = prefix.rstrip(b"\xff")

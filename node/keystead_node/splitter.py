@@ -231,4 +231,6 @@ class Splitter:
 def _middle(rows: RowStore, low: bytes, high: bytes | None) -> bytes:
     """The row at which the bytes are halved. In a thread. Raises NoSplitPoint."""
     total = sum(weight for _, weight in rows.weights(low, high))
+    if not total:
+        return points.by_hash(low, high)
     return points.by_weight(rows.weights(low, high), total)

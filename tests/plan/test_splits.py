@@ -10,8 +10,8 @@ from plan_world import ORDERS, World, map_of, settled_world
 
 from keystead_core.cluster_map import PartitionEntry
 from keystead_core.ids import PartitionId
-from keystead_core.keyspace import split_ranges
-from keystead_core.split.dial_up import HASHES, PartitionLimits, dial_up, partitions_for
+from keystead_core.keyspace import HASH_SPACE, split_ranges
+from keystead_core.split.dial_up import PartitionLimits, dial_up, partitions_for
 from keystead_operator.plan.actions import Note, PlanSplit
 from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired
@@ -50,7 +50,7 @@ def grown(entries: list[PartitionEntry], wanted: int) -> tuple[list[PartitionEnt
 
 def share(entry: PartitionEntry) -> int:
     low = int.from_bytes(entry.low.ljust(8, b"\x00"), "big")
-    return (HASHES if entry.high is None else int.from_bytes(entry.high.ljust(8, b"\x00"), "big")) - low
+    return (HASH_SPACE if entry.high is None else int.from_bytes(entry.high.ljust(8, b"\x00"), "big")) - low
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ keys in the order of the last change, so that a delta reads only what is new.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from keystead_core.catalog.results import RowChange
@@ -135,7 +135,7 @@ class Contents:
         entry = self.partitions.pop(partition)
         if entry.split is not None and not entry.split.done:
             self.delete_unborn(entry.split.right)
-        self.ledger.remove([place.node for place in entry.target])
+        self._count(entry, self.ledger.remove)
         del self._partitions_changed[partition]
         _note(self._partitions_removed, partition, self._version)
         self._pending[row_key(b"p", partition)] = None
@@ -175,11 +175,18 @@ class Contents:
             if entry.epoch == 0 and entry.table != CATALOG_TABLE:
                 self.waiting[entry.table] = self.waiting.get(entry.table, 0) + 1
         else:
-            self.ledger.remove([place.node for place in before.target])
+            self._count(before, self.ledger.remove)
             if before.epoch == 0 and entry.epoch > 0 and entry.table != CATALOG_TABLE:
                 self.waiting[entry.table] -= 1
-        self.ledger.add([place.node for place in entry.target])
+        self._count(entry, self.ledger.add)
         self.partitions[entry.id] = entry
+
+    @staticmethod
+    def _count(entry: PartitionEntry, count: Callable[[list[NodeId]], None]) -> None:
+        """Where the group's replicas are to live, and those of the right half that it is about to give away."""
+        count([place.node for place in entry.target])
+        if entry.split is not None and not entry.split.done:
+            count([place.node for place in entry.split.members])
 
     # --- reading
 

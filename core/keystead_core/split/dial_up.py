@@ -10,15 +10,12 @@ are those of the hashes in a partition's range: keys spread over them, whatever 
 
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
-from typing import Final
 
 import msgspec
 
 from keystead_core.cluster_map import PartitionEntry
 from keystead_core.ids import PartitionId
-from keystead_core.keyspace import HASH_BYTES
-
-HASHES: Final = 1 << 8 * HASH_BYTES
+from keystead_core.keyspace import HASH_BYTES, HASH_SPACE, hash_of
 
 
 class PartitionLimits(msgspec.Struct, frozen=True):
@@ -60,9 +57,9 @@ def dial_up(entries: Sequence[PartitionEntry], wanted: int) -> DialUp:
     """Where a table with these partitions stands on its way to `wanted`."""
     parts: list[tuple[int, int, PartitionEntry | None]] = []
     for entry in entries:
-        low, high = _hash(entry.low), HASHES if entry.high is None else _hash(entry.high)
+        low, high = hash_of(entry.low), HASH_SPACE if entry.high is None else hash_of(entry.high)
         if entry.split is not None and not entry.split.done:
-            at = _hash(entry.split.at) if entry.split.at else (low + high) // 2
+            at = hash_of(entry.split.at) if entry.split.at else (low + high) // 2
             parts += [(low, at, None), (at, high, None)]
         else:
             parts.append((low, high, None if entry.split or entry.left else entry))
@@ -94,11 +91,6 @@ def _leaves(shares: list[int], wanted: int) -> list[int]:
         leaves[place] = count + 1
         heapreplace(heap, (-shares[place] // (count + 1), count + 1, place))
     return leaves
-
-
-def _hash(row_key: bytes) -> int:
-    """The hash that a row key begins with; of a shorter one the lowest."""
-    return int.from_bytes(row_key[:HASH_BYTES].ljust(HASH_BYTES, b"\x00"), "big")
 
 
 def _key(hash_: int) -> bytes:

@@ -8,7 +8,7 @@ indexes, the first of an item collection, whose items stay together.
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from keystead_core.keyspace import collection_of
+from keystead_core.keyspace import HASH_BYTES, HASH_SPACE, collection_of, hash_of
 
 HOT_SHARE = 0.5
 """A key that alone has more than this share of a sample is hot: no division makes two halves of its traffic."""
@@ -34,6 +34,15 @@ def by_weight(weights: Iterable[tuple[bytes, int]], total: int) -> bytes:
     if best is None:
         raise NoSplitPoint("it holds one item or none")
     return best[1]
+
+
+def by_hash(low: bytes, high: bytes | None) -> bytes:
+    """The middle of a range's hashes, for one that holds nothing yet. Raises NoSplitPoint."""
+    first, end = hash_of(low), HASH_SPACE if high is None else hash_of(high)
+    middle = ((first + end) // 2).to_bytes(HASH_BYTES, "big")
+    if middle <= low:
+        raise NoSplitPoint("its range is too narrow")
+    return middle
 
 
 def by_traffic(sample: Sequence[bytes]) -> bytes:

@@ -48,7 +48,8 @@ def wanted_partitions(table: TableDefinition, spec: DeclaredTable | None, limits
         return wanted
     if spec.partitions_fixed:
         return spec.partitions
-    return min(max(wanted, spec.partitions), spec.partitions_max or wanted)
+    wanted = max(wanted, spec.partitions)
+    return min(wanted, spec.partitions_max) if spec.partitions_max else wanted
 
 
 def limits_of(capacity: dict[str, Any]) -> PartitionLimits:
