@@ -13,6 +13,7 @@ import msgspec
 from keystead_core.capacity.limits import CapacitySettings
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
+from keystead_core.split.triggers import SplitRule
 from keystead_node.transport.addresses import join_address
 
 SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -150,6 +151,16 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             lock=lock,
             reads=reads,
             seal_bytes=self.number("seal_bytes", 4 * 1024 * 1024),
+        )
+
+    def splits(self) -> SplitRule:
+        """When partitions are split by themselves."""
+        capacity, default = self.capacity(), SplitRule()
+        return SplitRule(
+            bytes_max=self.number("split_mb", default.bytes_max >> 20) << 20,
+            read_units=self.number("split_read_units", capacity.partition_read_units),
+            write_units=self.number("split_write_units", capacity.partition_write_units),
+            after_seconds=self.number("split_after_seconds", int(default.after_seconds)),
         )
 
     def capacity(self) -> CapacitySettings:

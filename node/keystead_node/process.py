@@ -47,6 +47,7 @@ from keystead_node.partition_store import PartitionStores
 from keystead_node.router import Router
 from keystead_node.rows import LocalRows
 from keystead_node.shell import Shell
+from keystead_node.split_watch import SplitWatch
 from keystead_node.splitter import Splitter
 from keystead_node.status import node_status
 from keystead_node.storage.disk import DiskFailed
@@ -138,6 +139,7 @@ class NodeProcess:
         self.feeder = IndexFeeder(self.shell, self.keeper, self.router, self.client)
         self.indexes = IndexKeeper(self.shell, self.keeper, self.rows, self.feeder)
         self.splitter = Splitter(self.shell, self.keeper, self.client, Path(config.data_dir))
+        self.split_watch = SplitWatch(self.shell, self.keeper, self.client, config.splits())
         self.keeper.on_map, self.keeper.on_mastered = self._on_map, self.indexes.on_partition
         self.stores.on_split = self.splitter.on_split
         self.stores.on_indexes, self.stores.on_changes = self.indexes.on_partition, self.feeder.wake
@@ -227,6 +229,7 @@ class NodeProcess:
             asyncio.ensure_future(self.stores.open_all()),
             asyncio.ensure_future(self.expiry.run()),
             asyncio.ensure_future(self.splitter.run()),
+            asyncio.ensure_future(self.split_watch.run()),
             asyncio.ensure_future(self.metering.run()),
         ]
         watched = [found.files for found in (self.tls, self.access_keys) if found is not None]
@@ -283,7 +286,7 @@ class NodeProcess:
         self._stopping.set()
 
     def _status(self) -> dict[str, Any]:
-        return node_status(self.config, self.shell, self.keeper, self.volume.held_nothing)
+        return node_status(self.config, self.shell, self.keeper, self.volume.held_nothing, self.split_watch.refusals)
 
     async def _on_request(self, sender: NodeId, request: rq.Request) -> rq.Answer:
         match request:

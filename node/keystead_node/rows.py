@@ -92,7 +92,9 @@ class LocalRows:
         if rows is None:
             rows = await store.open()
         self._check_range(partition, row_key, consistent)
-        return rows.get(row_key)
+        value = rows.get(row_key)
+        self.shell.heat.of(partition).read(row_key, len(value) if value is not None else 0)
+        return value
 
     def _check_range(self, partition: PartitionId, row_key: bytes, consistent: bool) -> None:
         """What is read from a follower is of a moment that has been: there its rows' own range counts."""
@@ -146,7 +148,9 @@ class LocalRows:
                 rows = self.shell.stores.get(request.partition).rows
                 if rows is None or not self.shell.owns(request.partition, request.row_key):
                     return False
-                respond(rq.Answer(rq.OK, value=rows.get(request.row_key)))
+                value = rows.get(request.row_key)
+                self.shell.heat.of(request.partition).read(request.row_key, len(value) if value is not None else 0)
+                respond(rq.Answer(rq.OK, value=value))
                 return True
             case _:
                 return False
@@ -195,6 +199,7 @@ class LocalRows:
         found, more = rows.scan(
             request.low, request.high, request.max_rows, request.max_bytes, request.backwards, request.index
         )
+        self.shell.heat.of(request.partition).read(request.low, sum(len(value) for _, value in found))
         return rq.Answer(rq.OK, rows=found, more=more)
 
     def _check_scan(self, request: rq.ScanRows) -> None:

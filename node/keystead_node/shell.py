@@ -25,6 +25,7 @@ from keystead_core.row_changes import Decision
 from keystead_node.clock import boottime_us, wall_us
 from keystead_node.config import EXIT_BROKEN
 from keystead_node.errors import NotMaster, Overloaded, StaleRange, WriteOutcomeUnknown
+from keystead_node.heat import Heat
 from keystead_node.log_writer import LogWriter
 from keystead_node.partition_store import PartitionStores
 from keystead_node.storage.cold_log import ColdError
@@ -69,6 +70,7 @@ class Shell:
         self.install_copy: Callable[[ef.InstallCopy], None] = lambda effect: None
         self.discard_copy: Callable[[ef.DiscardCopy], None] = lambda effect: None
         self.refusals: dict[PartitionId, str] = {}
+        self.heat = Heat()
         self.counters: dict[str, int] = {"steps": 0, "writes": 0, "reads": 0, "deposed": 0}
         self._loop = asyncio.get_running_loop()
         self._events: deque[ev.Event] = deque()
@@ -149,6 +151,7 @@ class Shell:
         if self.stores.ranges and not self.stores.is_in_range(partition, row_key):
             future.set_exception(StaleRange(OUT_OF_RANGE))
             return future
+        self.heat.of(partition).wrote(row_key, len(value) if value is not None else 0)
         waiter = Waiter(future, row_key, value, want_old)
         latest = self._latest.get(partition)
         if latest is None:

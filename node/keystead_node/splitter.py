@@ -29,6 +29,7 @@ from keystead_node.clock import wall_us
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
+from keystead_node.storage.faults import DiskFailed, DiskFull
 from keystead_node.storage.row_store import RowStore
 
 log = structlog.get_logger("splits")
@@ -169,6 +170,7 @@ class Splitter:
             elif (right is None or not right.left) and f"make {split.right}" not in self._under_way:
                 assert store is not None and store.rows is not None
                 store.rows.let_go(split)
+                self._soon(f"compact {partition}", self._compact(store.rows, split.at, split.high))
 
     async def _report(self, partition: PartitionId, point: LogPoint, split: Split) -> None:
         await self._tell(ReportSplit(partition, encode_split(split), point.epoch))
@@ -199,7 +201,15 @@ class Splitter:
         stores.replace_rows(split.right, staged, event.base)
         self._shell.post(event)
         self.made += 1
+        made = await stores.get(split.right).open()
+        self._soon(f"compact {split.right}", self._compact(made, b"", split.at))
         log.info("split", partition=partition, right=split.right, lsn=event.base.lsn)
+
+    async def _compact(self, rows: RowStore, low: bytes, high: bytes | None) -> None:
+        try:
+            await self._shell.stores.in_thread(rows.compact, low, high)
+        except (DiskFailed, DiskFull) as error:
+            log.error("the space of a right half is not given back", error=str(error))
 
     def is_going_to_make(self, entry: PartitionEntry) -> bool:
         """Whether a replica of the left group here is to make the right one of its rows."""

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from keystead_core.ids import CATALOG_PARTITION
+from keystead_core.ids import CATALOG_PARTITION, PartitionId
 from keystead_core.replication import read_lease
 from keystead_core.replication.replica import NEVER, Replica
 from keystead_node.clock import boottime_us
@@ -12,7 +12,9 @@ from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
 
 
-def node_status(config: NodeConfig, shell: Shell, keeper: MapKeeper, volume_empty: bool) -> dict[str, Any]:
+def node_status(
+    config: NodeConfig, shell: Shell, keeper: MapKeeper, volume_empty: bool, split_refusals: dict[PartitionId, str]
+) -> dict[str, Any]:
     core = shell.core
     entry = keeper.map.nodes.get(core.id)
     state = "maintenance" if core.maintaining else entry.state if entry is not None else "starting"
@@ -28,12 +30,14 @@ def node_status(config: NodeConfig, shell: Shell, keeper: MapKeeper, volume_empt
             "pid": os.getpid(),
             "api_port": config.api_port,
         },
-        "replicas": [replica_status(r, shell) for r in core.replicas.values()],
+        "replicas": [replica_status(r, shell, split_refusals.get(r.partition, "")) for r in core.replicas.values()],
     }
 
 
-def replica_status(r: Replica, shell: Shell) -> dict[str, Any]:
+def replica_status(r: Replica, shell: Shell, split_refusal: str) -> dict[str, Any]:
     membership = r.membership
+    heat = shell.heat.known(r.partition) if r.mastership is not None else None
+    store = shell.stores.opened(r.partition)
     return {
         "partition": r.partition,
         "replica": r.id,
@@ -48,7 +52,10 @@ def replica_status(r: Replica, shell: Shell) -> dict[str, Any]:
         "eligible": not r.unfit,
         "ineligibleReason": r.unfit or None,
         "lease_ms": _lease_ms(r),
-        "why": r.why or shell.refusals.get(r.partition) or None,
+        "why": r.why or shell.refusals.get(r.partition) or split_refusal or None,
+        "bytes": store.rows.approximate_bytes() if store is not None and store.rows is not None else None,
+        "readUnits": round(heat.read_rate, 1) if heat is not None else 0.0,
+        "writeUnits": round(heat.write_rate, 1) if heat is not None else 0.0,
         "followers": _followers(r),
     }
 

@@ -14,7 +14,9 @@ class FollowerProgress(msgspec.Struct, frozen=True, rename="camel"):
 
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One replica on the node. `role`: master | follower | candidate | learner | log-only. `why`: what keeps it from
-    serving, as a sentence. `followers` is the master's only: node id -> progress. `members` are node ids."""
+    serving, as a sentence. `followers` is the master's only: node id -> progress. `members` are node ids. `bytes`: of
+    the rows, about, null while they are not open. `read_units` and `write_units`: a second, of a master, over the last
+    seconds."""
 
     partition: int
     replica: int = 0
@@ -31,6 +33,9 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     lease_ms: float | None = msgspec.field(default=None, name="lease_ms")
     why: str | None = None
     followers: dict[str, FollowerProgress] = {}
+    bytes: int | None = None
+    read_units: float = 0.0
+    write_units: float = 0.0
 
 
 class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):

@@ -219,6 +219,14 @@ class RowStore:
         batch.delete(META + _SPLIT + _LSN.pack(split.right))
         self._write(batch)
 
+    def compact(self, low: bytes, high: bytes | None) -> None:
+        """Gives the space of rows in [low, high) back that were deleted. For a thread. Raises DiskFailed, DiskFull."""
+        try:
+            for space in self._spaces():
+                self._db.compact_range(space + low, _next(space) if high is None else space + high)
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise failure_of(self.path, error) from error
+
     def _spaces(self) -> list[bytes]:
         """The key spaces whose keys begin as row keys do."""
         indexes = self.indexes()

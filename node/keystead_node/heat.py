@@ -1,0 +1,81 @@
+"""How much each partition that is mastered here is used: units of reads and writes, and a sample of the keys.
+
+Counted where a request reaches the rows, so that it costs a request next to nothing: units are those of the row as it is
+stored, which is near enough for what is decided by them.
+"""
+
+from typing import Final
+
+from keystead_core.ids import PartitionId
+
+SAMPLE_EVERY: Final = 8
+SAMPLE_KEYS: Final = 256
+WRITE_UNIT_BYTES: Final = 1024
+READ_UNIT_BYTES: Final = 4096
+
+
+class PartitionHeat:
+    """Of one partition. `reads` and `writes`: units since the start. `read_rate` and `write_rate`: units a second, as
+    of the last `settle`. `sample`: the latest keys, one of SAMPLE_EVERY requests."""
+
+    __slots__ = ("_place", "_turn", "read_rate", "reads", "sample", "settled", "write_rate", "writes")
+
+    def __init__(self) -> None:
+        self.reads = 0.0
+        self.writes = 0.0
+        self.read_rate = 0.0
+        self.write_rate = 0.0
+        self.settled = (0.0, 0.0, 0.0)
+        self.sample: list[bytes] = []
+        self._turn = 0
+        self._place = 0
+
+    def wrote(self, row_key: bytes, size: int) -> None:
+        self.writes += 1 + (size - 1) // WRITE_UNIT_BYTES if size else 1
+        self._note(row_key)
+
+    def read(self, row_key: bytes, size: int) -> None:
+        self.reads += 1 + (size - 1) // READ_UNIT_BYTES if size else 1
+        self._note(row_key)
+
+    def settle(self, now: float) -> None:
+        """Works the rates out anew; `now` in seconds of a clock that does not go back."""
+        at, reads, writes = self.settled
+        seconds = now - at
+        if at and seconds > 0:
+            self.read_rate, self.write_rate = (self.reads - reads) / seconds, (self.writes - writes) / seconds
+        self.settled = (now, self.reads, self.writes)
+
+    def in_order(self) -> list[bytes]:
+        """The sample, the oldest first."""
+        return self.sample[self._place :] + self.sample[: self._place]
+
+    def _note(self, row_key: bytes) -> None:
+        self._turn += 1
+        if self._turn < SAMPLE_EVERY:
+            return
+        self._turn = 0
+        if len(self.sample) < SAMPLE_KEYS:
+            self.sample.append(row_key)
+        else:
+            self.sample[self._place] = row_key
+            self._place = (self._place + 1) % SAMPLE_KEYS
+
+
+class Heat:
+    """Of a node. A partition's is made at its first request."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[PartitionId, PartitionHeat] = {}
+
+    def of(self, partition: PartitionId) -> PartitionHeat:
+        found = self._partitions.get(partition)
+        if found is None:
+            found = self._partitions[partition] = PartitionHeat()
+        return found
+
+    def known(self, partition: PartitionId) -> PartitionHeat | None:
+        return self._partitions.get(partition)
+
+    def forget(self, partition: PartitionId) -> None:
+        self._partitions.pop(partition, None)
