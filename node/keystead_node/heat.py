@@ -1,7 +1,7 @@
 """How much each partition that is mastered here is used: units of reads and writes, and a sample of the keys.
 
-Counted where a request reaches the rows, so that it costs a request next to nothing: units are those of the row as it is
-stored, which is near enough for what is decided by them.
+Counted where a request reaches the rows, so that it costs a request next to nothing: units are those of the row as it
+is stored, which is near enough for what is decided by them.
 """
 
 from typing import Final

@@ -14,6 +14,8 @@ from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
+from keystead_node.storage.faults import DiskFailed, DiskFull
+from keystead_node.storage.row_store import RowRange, RowStore
 
 log = structlog.get_logger("splits")
 
@@ -55,8 +57,22 @@ class SplitWatch:
             found.settle(now)
             load = PartitionLoad(store.rows.approximate_bytes(), found.read_rate, found.write_rate)
             reason = self._watches.setdefault(partition, Watch()).reason(load, self._rule, now)
-            if reason and not entry.split and not entry.left:
-                await self._ask(entry, reason)
+            if not reason or entry.split or entry.left:
+                continue
+            if reason == "size" and not await self._is_really_large(partition, store.rows):
+                continue
+            await self._ask(entry, reason)
+
+    async def _is_really_large(self, partition: PartitionId, rows: RowStore) -> bool:
+        """After a split the other half's rows count until their space is given back: first that, then the answer."""
+        span = self._shell.stores.ranges.get(partition)
+        if span is not None:
+            try:
+                await self._shell.stores.in_thread(_give_back, rows, span)
+            except (DiskFailed, DiskFull) as problem:
+                log.warning("space is not given back", partition=partition, why=str(problem))
+                return False
+        return rows.approximate_bytes() > self._rule.bytes_max
 
     async def _ask(self, entry: PartitionEntry, reason: str) -> None:
         at = b""
@@ -76,3 +92,12 @@ class SplitWatch:
         else:
             self.refusals.pop(entry.id, None)
             log.info("split asked for", partition=entry.id, table=entry.table, reason=reason)
+
+
+def _give_back(rows: RowStore, span: RowRange) -> None:
+    """In a thread: the space of what was deleted on both sides of a range."""
+    low, high = span
+    if low:
+        rows.compact(b"", low)
+    if high is not None:
+        rows.compact(high, None)
