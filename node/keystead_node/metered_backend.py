@@ -15,10 +15,11 @@ from typing import Any
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import IndexSpec, TableDefinition, index_table
 from keystead_core.items import row_size
+from keystead_core.log.ops import Change
 from keystead_core.row_changes import DONE, decode_outcome, with_sizes
 from keystead_node.api.backend import Backend
 from keystead_node.api.capacity import read_units, row_read_units, row_write_units, write_units
-from keystead_node.api.errors import ApiError, OutcomeUnknown
+from keystead_node.api.errors import ApiError, OutcomeUnknown, failure_of
 from keystead_node.api.index_capacity import index_write_units
 from keystead_node.api.pages import ROW_BYTES, TURN_BYTES
 from keystead_node.metering import Meter, Metering
@@ -73,6 +74,18 @@ class MeteredBackend:
             use.writes.consumed += write_units(0 if value is None else len(value))
             return self._inner.write(table, row_key, value, want_old)
         return self._metered_write(use, table, row_key, value, want_old)
+
+    async def write_rows(self, table: TableDefinition, changes: list[Change]) -> list[Exception | None]:
+        """Where there are limits each row is admitted, or refused, by itself."""
+        use = self._uses.of(table)
+        if use.writes.limits.are_none:
+            use.writes.consumed += sum([write_units(0 if value is None else len(value)) for _, value in changes])
+            return await self._inner.write_rows(table, changes)
+        outcomes = await asyncio.gather(
+            *(self._metered_write(use, table, row_key, value, False) for row_key, value in changes),
+            return_exceptions=True,
+        )
+        return [failure_of(outcome) for outcome in outcomes]
 
     async def _metered_write(
         self, use: TableUse, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool

@@ -17,6 +17,7 @@ from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import IndexSpec, PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_core.keyspace import make_row_key, next_key
+from keystead_core.log.ops import Change
 from keystead_node.api import errors
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.clock import wall_us
@@ -125,14 +126,55 @@ class Router:
                 entry, request, lambda: self._rows.write(entry.id, entry.generation, row_key, value, want_old)
             )
 
-        return await self._in_range(table, lambda index: index.find(row_key), write)
+        return await self._in_range(table, partial(_holder, row_key), write)
+
+    async def write_rows(self, table: TableDefinition, changes: list[Change]) -> list[Exception | None]:
+        by_partition: dict[PartitionId, tuple[PartitionEntry, list[int]]] = {}
+        routes = self._keeper.routes.table(table.name)
+        for number, (row_key, _) in enumerate(changes):
+            entry = routes.find(row_key) if routes is not None else None
+            if entry is None:
+                entry = await self._look_up(table, partial(_holder, row_key))
+            by_partition.setdefault(entry.id, (entry, []))[1].append(number)
+        parts = list(by_partition.values())
+        if len(parts) == 1:
+            return await self._write_part(table, parts[0][0], changes)
+        found = await asyncio.gather(
+            *(self._write_part(table, entry, [changes[number] for number in numbers]) for entry, numbers in parts)
+        )
+        outcomes: list[Exception | None] = [None] * len(changes)
+        for (_, numbers), failures in zip(parts, found, strict=True):
+            for number, failure in zip(numbers, failures, strict=True):
+                outcomes[number] = failure
+        return outcomes
+
+    async def _write_part(
+        self, table: TableDefinition, entry: PartitionEntry, changes: list[Change]
+    ) -> list[Exception | None]:
+        """Together, if the master can be reached at once and has nothing against any of them; else each by itself."""
+        if len(changes) > 1:
+            request = rq.WriteRows(entry.id, entry.generation, changes)
+            try:
+                answer = await self._ask(self._choice(entry), request, writes=True)
+            except errors.OutcomeUnknown as error:
+                return [error] * len(changes)
+            if answer.status == rq.OK:
+                return [None] * len(changes)
+            if answer.status in (rq.UNKNOWN_OUTCOME, rq.OVERLOADED):
+                return [_status_error(answer)] * len(changes)
+            if answer.status == rq.NOT_MASTER:
+                self._hints[entry.id] = NodeId(answer.hint)
+        outcomes = await asyncio.gather(
+            *(self.write(table, row_key, value, False) for row_key, value in changes), return_exceptions=True
+        )
+        return [errors.failure_of(outcome) for outcome in outcomes]
 
     async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
         async def at(entry: PartitionEntry) -> bytes | None:
             request = rq.ChangeRow(entry.id, entry.generation, row_key, change)
             return await self._write_at_master(entry, request, lambda: self._rows.change(entry.id, row_key, change))
 
-        outcome = await self._in_range(table, lambda index: index.find(row_key), at)
+        outcome = await self._in_range(table, partial(_holder, row_key), at)
         assert outcome is not None
         return outcome
 
@@ -159,7 +201,7 @@ class Router:
             request = rq.ReadRow(entry.id, entry.generation, row_key, consistent)
             return (await self._at_master(entry, lambda: request, writes=False)).value
 
-        return await self._in_range(table, lambda index: index.find(row_key), read)
+        return await self._in_range(table, partial(_holder, row_key), read)
 
     async def scan(
         self,
@@ -324,6 +366,10 @@ class Router:
             if writes and failure.sent:
                 raise errors.OutcomeUnknown() from failure
             return rq.Answer(rq.NOT_MASTER, reason=str(failure))
+
+
+def _holder(row_key: bytes, index: RangeIndex) -> PartitionEntry | None:
+    return index.find(row_key)
 
 
 def _next_of_scan(low: bytes, high: bytes | None, backwards: bool, index: RangeIndex) -> PartitionEntry | None:

@@ -1,10 +1,11 @@
 """The rows of the partitions that this node holds: what a request finds once it has reached the right node."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from keystead_core.ids import PartitionId
 from keystead_core.keyspace import collection_of
+from keystead_core.log.ops import Change
 from keystead_core.replication.splitting import OUT_OF_RANGE
 from keystead_core.row_changes import Decision, decide
 from keystead_node.errors import (
@@ -49,6 +50,17 @@ class LocalRows:
         if value is not None:
             self._check_collection(partition, row_key, value)
         return await self.shell.write(partition, row_key, value, want_old)
+
+    async def write_rows(self, partition: PartitionId, changes: Sequence[Change]) -> None:
+        """All of them, or an error for all; of different rows. Raises what `write` raises."""
+        if self.is_to_be_checked(partition):
+            self._check_indexes(partition)
+            for row_key, value in changes:
+                if value is not None:
+                    if self.disk_is_short:
+                        raise DiskNearlyFull
+                    self._check_collection(partition, row_key, value)
+        await self.shell.write_rows(partition, changes)
 
     async def change(self, partition: PartitionId, row_key: bytes, change: bytes) -> bytes:
         """The encoded outcome. Raises what `write` raises."""
@@ -108,6 +120,8 @@ class LocalRows:
             match request:
                 case rq.WriteRow():
                     return await self._serve_write(request)
+                case rq.WriteRows():
+                    return await self._serve_write_rows(request)
                 case rq.ChangeRow():
                     return await self._serve_change(request)
                 case rq.ReadRow():
@@ -136,7 +150,7 @@ class LocalRows:
     def serve_now(self, request: rq.Request, respond: Callable[[rq.Answer], None]) -> bool:
         """Serves the frequent requests without a task of their own; False: use `serve`."""
         match request:
-            case rq.WriteRow() if not self._is_to_be_checked(request.partition):
+            case rq.WriteRow() if not self.is_to_be_checked(request.partition):
                 future = self.shell.write(request.partition, request.row_key, request.value, request.want_old)
                 future.add_done_callback(lambda done: respond(_answer_of(done)))
                 return True
@@ -155,7 +169,7 @@ class LocalRows:
             case _:
                 return False
 
-    def _is_to_be_checked(self, partition: PartitionId) -> bool:
+    def is_to_be_checked(self, partition: PartitionId) -> bool:
         """Whether a write may have to be refused here."""
         return self.disk_is_short or partition in self.indexes_missing or self._has_local_indexes(partition)
 
@@ -167,6 +181,13 @@ class LocalRows:
         except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull, CollectionTooLarge) as error:
             return _refusal_answer(error)
         return rq.Answer(rq.OK, value=old)
+
+    async def _serve_write_rows(self, request: rq.WriteRows) -> rq.Answer:
+        try:
+            await self.write_rows(request.partition, request.changes)
+        except (WriteOutcomeUnknown, Overloaded, DiskNearlyFull, CollectionTooLarge) as error:
+            return _refusal_answer(error)
+        return rq.Answer(rq.OK)
 
     async def _serve_feed(self, request: rq.FeedIndex) -> rq.Answer:
         if self.disk_is_short:

@@ -6,14 +6,14 @@ One instance on one event loop. Client writes gathered in one turn of the loop b
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import assert_never
 
 import structlog
 
 from keystead_core.ids import Boot, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG
-from keystead_core.log.ops import encode_change
+from keystead_core.log.ops import Change, encode_change, split_changes
 from keystead_core.log.record import Kind
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
@@ -31,26 +31,12 @@ from keystead_node.partition_store import PartitionStores
 from keystead_node.storage.cold_log import ColdError
 from keystead_node.storage.faults import DiskFull
 from keystead_node.transport.peers import Peers
+from keystead_node.waiter import Waiter
 
 log = structlog.get_logger("shell")
 
-
-class Waiter:
-    """A client write under way. `wants_old`: answer with the row before it (a DATA write of one row, which becomes
-    `value`). `before`: what was the row's last write when this one came, as long as this one may still be refused."""
-
-    __slots__ = ("before", "future", "is_over", "result", "row_key", "value", "wants_old")
-
-    def __init__(
-        self, future: "asyncio.Future[bytes | None]", row_key: bytes, value: bytes | None, wants_old: bool
-    ) -> None:
-        self.future = future
-        self.row_key = row_key
-        self.value = value
-        self.wants_old = wants_old
-        self.before: Waiter | None = None
-        self.is_over = False
-        self.result: bytes | None = None
+RECORD_BYTES_MAX = 256 * 1024
+"""Of a record with several rows: none is much larger than that of one row may be."""
 
 
 class Shell:
@@ -146,20 +132,48 @@ class Shell:
     ) -> "asyncio.Future[bytes | None]":
         """Replicates one row change. Fails with NotMaster, StaleRange, Overloaded (nothing done) or
         WriteOutcomeUnknown."""
-        self.counters["writes"] += 1
         future: asyncio.Future[bytes | None] = self._loop.create_future()
         if self.stores.ranges and not self.stores.is_in_range(partition, row_key):
             future.set_exception(StaleRange(OUT_OF_RANGE))
             return future
         self.heat.of(partition).wrote(row_key, len(value) if value is not None else 0)
         waiter = Waiter(future, row_key, value, want_old)
+        self._note_latest(partition, (waiter,))
+        self._gather(partition, Kind.DATA, encode_change(row_key, value), waiter)
+        return future
+
+    async def write_rows(self, partition: PartitionId, changes: Sequence[Change]) -> None:
+        """Replicates changes of different rows, in as few records as take them. Raises what `write` fails with."""
+        if not all(self.stores.is_in_range(partition, row_key) for row_key, _ in changes):
+            raise StaleRange(OUT_OF_RANGE)
+        heat = self.heat.of(partition)
+        for row_key, value in changes:
+            heat.wrote(row_key, len(value) if value is not None else 0)
+        futures = []
+        for body, part in split_changes(changes, RECORD_BYTES_MAX):
+            future: asyncio.Future[bytes | None] = self._loop.create_future()
+            futures.append(future)
+            rows = tuple([Waiter(future, row_key, value, False) for row_key, value in part])
+            self._note_latest(partition, rows)
+            self._gather(partition, Kind.DATA, body, Waiter(future, b"", None, False, rows))
+        if len(futures) == 1:
+            await futures[0]
+            return
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if 0 < len(failures) < len(outcomes):
+            raise WriteOutcomeUnknown("some of the rows were written")  # To write those again might undo a later write.
+        if failures:
+            raise failures[0]
+
+    def _note_latest(self, partition: PartitionId, rows: tuple[Waiter, ...]) -> None:
+        self.counters["writes"] += len(rows)
         latest = self._latest.get(partition)
         if latest is None:
             latest = self._latest[partition] = {}
-        waiter.before = latest.get(row_key)
-        latest[row_key] = waiter
-        self._gather(partition, Kind.DATA, encode_change(row_key, value), waiter)
-        return future
+        for row in rows:
+            row.before = latest.get(row.row_key)
+            latest[row.row_key] = row
 
     async def change(self, partition: PartitionId, row_key: bytes, decide: Callable[[bytes | None], Decision]) -> bytes:
         """Changes a row as `decide` makes of its value, behind every write that came before; returns its answer.
@@ -265,7 +279,8 @@ class Shell:
                 queue = self._waiting.setdefault(effect.partition, deque())
                 for lsn, token in enumerate(effect.tokens, effect.first_lsn):
                     waiter = self._tokens.pop(token)
-                    waiter.before = None
+                    for row in waiter.rows or (waiter,):
+                        row.before = None
                     queue.append((lsn, waiter))
             case ef.ProposalRefused():
                 self._refuse(effect)
@@ -312,17 +327,18 @@ class Shell:
 
     def _forget(self, partition: PartitionId, waiter: Waiter) -> None:
         """The write is no longer under way. If it was refused, an earlier write of the row may still be."""
-        waiter.is_over = True
         latest = self._latest.get(partition)
-        if latest is None or latest.get(waiter.row_key) is not waiter:
-            return
-        before = waiter.before
-        while before is not None and before.is_over:
-            before = before.before
-        if before is None:
-            del latest[waiter.row_key]
-        else:
-            latest[waiter.row_key] = before
+        for row in waiter.rows or (waiter,):
+            row.is_over = True
+            if latest is None or latest.get(row.row_key) is not row:
+                continue
+            before = row.before
+            while before is not None and before.is_over:
+                before = before.before
+            if before is None:
+                del latest[row.row_key]
+            else:
+                latest[row.row_key] = before
 
     def _refuse(self, effect: ef.ProposalRefused) -> None:
         for token in effect.tokens:

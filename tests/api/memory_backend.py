@@ -8,6 +8,7 @@ from keystead_core.catalog.indexes import check_addition, check_indexes, with_un
 from keystead_core.catalog.results import Refused
 from keystead_core.catalog.table_changes import TableChange, changed
 from keystead_core.cluster_map import IndexDefinition, IndexSpec, TableDefinition
+from keystead_core.log.ops import Change
 from keystead_core.row_changes import decide
 from keystead_node.api.errors import ApiError, named_table_not_found, table_already_exists, table_error
 from tests.api.memory_indexes import MemoryIndexes
@@ -87,6 +88,16 @@ class MemoryBackend:
         self.writes += 1
         old = self._write(table, row_key, value)
         return old if want_old else None
+
+    async def write_rows(self, table: TableDefinition, changes: list[Change]) -> list[Exception | None]:
+        outcomes: list[Exception | None] = []
+        for row_key, value in changes:
+            try:
+                await self.write(table, row_key, value, False)
+                outcomes.append(None)
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes
 
     async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:
         self._fail()

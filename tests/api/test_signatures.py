@@ -146,8 +146,8 @@ def served(front: Front, headers: dict[str, str], body: bytes = BODY) -> bool:
 
 def test_every_part_of_a_request_is_signed_also_by_a_caller_who_is_known(signed_front: Front) -> None:
     headers = signed(signed_front)
-    assert served(signed_front, headers)
-    assert served(signed_front, headers)
+    for _ in range(3):
+        assert served(signed_front, headers)
     assert send(signed_front, headers, BODY + b" ")[0] == INVALID
     assert send(signed_front, headers | {"X-Amz-Target": "DynamoDB_20120810.DeleteTable"})[0] == INVALID
     assert send(signed_front, headers | {"Host": "elsewhere"})[0] == INVALID
@@ -164,7 +164,8 @@ def test_a_known_caller_is_refused_once_its_key_is_gone_or_another_or_its_date_i
     front = Front(SignatureV4(lambda: secrets, lambda: time.time() + shift_seconds[0]))
     try:
         headers = signed(front)
-        assert served(front, headers)
+        for _ in range(3):
+            assert served(front, headers)
         for later in (16 * 60, -16 * 60):
             shift_seconds[0] = later
             assert send(front, headers)[0] == INVALID

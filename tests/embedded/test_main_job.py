@@ -87,6 +87,23 @@ def test_batches_and_a_paged_scan_see_every_item_once(cluster: Cluster) -> None:
     assert len(pages) > 5
 
 
+def test_batches_at_every_node_write_rows_of_all_partitions(cluster: Cluster) -> None:
+    """Some of more bytes than the record of a partition's rows takes."""
+    for number, endpoint in enumerate(cluster.endpoints()):
+        dynamodb = client(endpoint)
+        pads = {"S": "x" * (1000, 40_000, 400)[number]}
+        items = [order(f"batch-{number}-{row % 9}", row, pad=pads) for row in range(25)]
+        puts = [{"PutRequest": {"Item": item}} for item in items]
+        assert not dynamodb.batch_write_item(RequestItems={"orders": puts})["UnprocessedItems"]
+        changed = [{**item, "note": {"S": "changed"}} for item in items[:10]]
+        requests: list[Any] = [{"PutRequest": {"Item": item}} for item in changed]
+        requests += [{"DeleteRequest": {"Key": key_of(item)}} for item in items[10:20]]
+        assert not dynamodb.batch_write_item(RequestItems={"orders": requests})["UnprocessedItems"]
+        expected = [*changed, *[None] * 10, *items[20:]]
+        for other in cluster.endpoints():
+            assert [consistent_get(other, item) for item in items] == expected
+
+
 def test_tables_made_through_the_api_are_there_at_every_node(cluster: Cluster) -> None:
     first, *others = map(client, cluster.endpoints())
     first.create_table(

@@ -188,6 +188,14 @@ def test_items_of_one_partition_key_grow_up_to_their_limit(clients: list[Any]) -
             UpdateExpression="SET more = :m",
             ExpressionAttributeValues={":m": {"S": "y" * 50_000}},
         )
+    for one in clients:
+        other = {**ITEMS[0], "pk": {"S": f"beside-{clients.index(one)}"}}
+        rows = [other, {**big, "sk": {"N": "9"}}, {**other, "sk": {"N": "1001"}}]
+        with pytest.raises(ClientError, match="Collection size exceeded"):
+            one.batch_write_item(RequestItems={"orders": [{"PutRequest": {"Item": row}} for row in rows]})
+        for row in (rows[0], rows[2]):
+            key = {name: row[name] for name in ("pk", "sk")}
+            assert clients[0].get_item(TableName="orders", Key=key, ConsistentRead=True)["Item"] == row
     told = clients[1].put_item(
         TableName="orders", Item={**ITEMS[0], "sk": {"N": "1000"}}, ReturnItemCollectionMetrics="SIZE"
     )

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystead_core.ids import PartitionId
-from keystead_core.log.ops import ChangesError, decode_changes, encode_change
+from keystead_core.log.ops import ChangesError, decode_changes, encode_change, split_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record, RecordError, decode_record, decode_records, make_record
 from tests.formats.strategies import damaged
 
@@ -71,6 +71,19 @@ def test_row_changes_come_back_in_order(several: list[tuple[bytes, bytes | None]
     blob = b"".join(encode_change(key, value) for key, value in several)
     assert decode_changes(blob) == several
     assert decode_changes(b"head" + blob, 4) == several
+
+
+@given(changes, st.integers(1, 2000))
+def test_rows_that_are_written_together_fill_records_up_to_their_bound(
+    several: list[tuple[bytes, bytes | None]], bytes_max: int
+) -> None:
+    bodies = list(split_changes(several, bytes_max))
+    assert [change for _, part in bodies for change in part] == several
+    for number, (body, part) in enumerate(bodies):
+        assert decode_changes(body) == part
+        assert len(body) <= bytes_max or len(part) == 1
+        if number:
+            assert len(bodies[number - 1][0]) + len(encode_change(*part[0])) > bytes_max, "none could have taken more"
 
 
 @given(changes, st.data())

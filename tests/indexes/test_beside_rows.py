@@ -84,6 +84,37 @@ def test_a_partition_keeps_entries_and_changes_from_the_record_of_its_indexes_on
     asyncio.run(run())
 
 
+def test_rows_of_one_record_are_brought_like_those_of_several(tmp_path: Path) -> None:
+    several = [row("x", str(number), when=number, city="Rome") for number in range(5)]
+    deleted = several[2][0]
+    body = b"".join([*(encode_change(*one) for one in several[3:]), encode_change(deleted, None)])
+    apart, together = Log().define(indexes(ALL)), Log().define(indexes(ALL))
+    for log in (apart, together):
+        for one in several[:3]:
+            log.write(*one)
+    for one in several[3:]:
+        apart.write(*one)
+    apart.write(deleted, None)
+    together.add(Kind.DATA, body)
+
+    async def run() -> None:
+        (first, one), (second, other) = [
+            await apply(tmp_path / name, [log.records[:2], log.records[2:]])
+            for name, log in (("apart", apart), ("together", together))
+        ]
+        assert entries(other, BY_WHEN.id) == entries(one, BY_WHEN.id) != []
+        assert one.rows is not None and other.rows is not None
+        counted = [store.rows.scan(b"", None, 9, 999, index=COLLECTIONS) for store in (one, other) if store.rows]
+        assert counted[0] == counted[1] != []
+        assert [change[1:] for change in kept(other)] == [change[1:] for change in kept(one)]
+        assert [lsn for lsn, *_ in kept(other)][-3:] == [5, 5, 5]
+        assert len(other.rows.changes(4, 5, 1, 1)) == 3, "all of an LSN, or none"
+        for stores in (first, second):
+            stores.close()
+
+    asyncio.run(run())
+
+
 def test_what_the_items_of_a_partition_key_take_up_is_counted(tmp_path: Path) -> None:
     (first, value), (second, other) = row("x", "1", when=5), row("x", "2", city="Rome")
     log = Log().define(indexes(ALL)).write(first, value).write(second, other).write(*row("y", "1"))

@@ -5,6 +5,7 @@ change = kind:u8 key_length:u16 value_length:u32 key value        kind: 1 put, 2
 """
 
 import struct
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 _HEAD: Final = struct.Struct("<BHI")
@@ -23,6 +24,22 @@ def encode_change(key: bytes, value: bytes | None) -> bytes:
     if value is None:
         return _HEAD.pack(DELETE, len(key), 0) + key
     return _HEAD.pack(PUT, len(key), len(value)) + key + value
+
+
+def split_changes(changes: Sequence[Change], bytes_max: int) -> Iterator[tuple[bytes, Sequence[Change]]]:
+    """The bodies of as few records as take the changes in their order, each with its changes. One that has several is
+    no longer than `bytes_max`."""
+    first = size = 0
+    parts: list[bytes] = []
+    for number, (key, value) in enumerate(changes):
+        part = encode_change(key, value)
+        if parts and size + len(part) > bytes_max:
+            yield b"".join(parts), changes[first:number]
+            first, size, parts = number, 0, []
+        parts.append(part)
+        size += len(part)
+    if parts:
+        yield b"".join(parts), changes[first:]
 
 
 def decode_changes(data: bytes, offset: int = 0) -> list[Change]:

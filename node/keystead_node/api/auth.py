@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from urllib.parse import quote
 
+from keystead_node.api.digests import SigningKeys
 from keystead_node.api.errors import IncompleteSignature, InvalidSignature, UnrecognizedClient
 from keystead_node.api.http_requests import Request
-from keystead_node.api.known_signatures import KnownSignatures, is_right
+from keystead_node.api.known_signatures import KnownSignatures
 from keystead_node.api.signatures import ALGORITHM, SECONDS_VALID, Signature, SignedRequest, read_signature
 
 _SERVICE: Final = "dynamodb"
 _TERMINATOR: Final = "aws4_request"
 _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
-_SIGNING_KEYS_MAX: Final = 1024
 CLOCK_SKEW_SECONDS_MAX: Final = SECONDS_VALID
 
 
@@ -40,19 +40,11 @@ class SignatureV4:
     def __init__(self, secrets: Callable[[], Mapping[str, str]], now: Callable[[], float]) -> None:
         self._secrets = secrets
         self._now = now
-        self._signing_keys: dict[tuple[str, str, str], hmac.HMAC] = {}
-        self._known = KnownSignatures()
+        self._signing_keys = SigningKeys()
+        self._known = KnownSignatures(self._signing_keys)
 
     def known(self, request: Request) -> str:
-        found = self._known.caller(request, self._now())
-        if found is None:
-            return ""
-        caller, signature = found
-        secret = self._secrets().get(caller.key_id)
-        if secret is None:
-            return ""
-        key = self._signing_key(secret, caller.day, caller.region)
-        return caller.key_id if is_right(request, caller, signature, key) else ""
+        return self._known.key_id(request, self._now(), self._secrets())
 
     def __call__(self, request: SignedRequest) -> str:
         signature = read_signature(request)
@@ -67,11 +59,10 @@ class SignatureV4:
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         scope = f"{day}/{region}/{_SERVICE}/{_TERMINATOR}"
         to_sign = f"{ALGORITHM}\n{signature.date}\n{scope}\n{digest}"
-        expected = self._signing_key(secret, day, region).copy()
-        expected.update(to_sign.encode())
+        expected = hmac.digest(self._signing_keys.key(secret, day, region), to_sign.encode(), "sha256").hex()
         # Some clients sign the body's digest as a header too; it must be that of the body then, never UNSIGNED-PAYLOAD.
         claimed = request.headers.get("x-amz-content-sha256", body_digest)
-        is_right = hmac.compare_digest(expected.hexdigest().encode(), signature.signature.encode())
+        is_right = hmac.compare_digest(expected.encode(), signature.signature.encode())
         if not is_right or claimed != body_digest:
             raise InvalidSignature(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
@@ -95,19 +86,6 @@ class SignatureV4:
             raise _out_of_time("expired", signature.date, "now earlier", now, -signature.seconds_valid)
         if -age > CLOCK_SKEW_SECONDS_MAX:
             raise _out_of_time("not yet current", signature.date, "still later", now, CLOCK_SKEW_SECONDS_MAX)
-
-    def _signing_key(self, secret: str, day: str, region: str) -> hmac.HMAC:
-        """To be copied: a key that is set up already is half of the work."""
-        name = (secret, day, region)
-        ready = self._signing_keys.get(name)
-        if ready is None:
-            key = f"AWS4{secret}".encode()
-            for part in (day, region, _SERVICE, _TERMINATOR):
-                key = hmac.digest(key, part.encode(), "sha256")
-            if len(self._signing_keys) >= _SIGNING_KEYS_MAX:
-                self._signing_keys.clear()  # a key serves one day and region
-            ready = self._signing_keys[name] = hmac.new(key, digestmod="sha256")
-        return ready
 
 
 def _out_of_time(what: str, date: str, than: str, now: datetime, offset_seconds: int) -> InvalidSignature:

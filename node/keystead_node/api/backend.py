@@ -9,6 +9,7 @@ from typing import Protocol
 
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import IndexSpec, TableDefinition
+from keystead_core.log.ops import Change
 
 
 class Backend(Protocol):
@@ -46,6 +47,11 @@ class Backend(Protocol):
 
     async def write(self, table: TableDefinition, row_key: bytes, value: bytes | None, want_old: bool) -> bytes | None:
         """Puts a row's value, or deletes the row (`value` None). Returns the value before if `want_old`."""
+        ...
+
+    async def write_rows(self, table: TableDefinition, changes: list[Change]) -> list[Exception | None]:
+        """Puts and deletes different rows, each as `write` would; what that would have raised, for each. Raises what
+        holds for all of them."""
         ...
 
     async def change(self, table: TableDefinition, row_key: bytes, change: bytes) -> bytes:

@@ -208,3 +208,10 @@ def table_being_created(name: str) -> ResourceInUse:
 
 def table_being_deleted(name: str) -> ResourceInUse:
     return ResourceInUse(f"Attempt to change a resource which is still in use: Table is being deleted: {name}")
+
+
+def failure_of(outcome: object) -> Exception | None:
+    """The failure, if that is what became of something; what ends a task is raised."""
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+        raise outcome
+    return outcome if isinstance(outcome, Exception) else None

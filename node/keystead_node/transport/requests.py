@@ -129,6 +129,14 @@ class AskUnits(msgspec.Struct, frozen=True, array_like=True, tag=20):
     asked: list[UnitsAsked]
 
 
+class WriteRows(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """Put or delete several rows at the partition's master: all, or none, unless the outcome is unknown."""
+
+    partition: PartitionId
+    generation: int
+    changes: list[tuple[bytes, bytes | None]]
+
+
 Request = (
     WriteRow
     | ReadRow
@@ -143,6 +151,7 @@ Request = (
     | ChangeRow
     | FeedIndex
     | AskUnits
+    | WriteRows
 )
 
 ALWAYS_KNOWN = 11

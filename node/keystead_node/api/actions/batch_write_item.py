@@ -30,6 +30,10 @@ class _Write(msgspec.Struct):
     size: int
 
 
+_Row = tuple[TableDefinition, bytes, _Write]
+_Outcome = bytes | BaseException | None
+
+
 def _prepare(request: BatchWriteItemRequest) -> dict[str, list[_Write]]:
     if not request.RequestItems or not all(request.RequestItems.values()):
         raise ItemShapeError("a batch is empty")
@@ -62,7 +66,8 @@ async def batch_write_item(context: Context, body: bytes) -> bytes:
     Raises ApiError (OutcomeUnknown if it is unknown for any row) and ItemError.
     """
     request, batches = READER.read(body)
-    rows: list[tuple[TableDefinition, bytes, _Write]] = []
+    rows: list[_Row] = []
+    tables: list[list[_Row]] = []
     for name, writes in batches.items():
         table = await context.active_table(name, READER, body)
         keyed = [(table, _row_key(table, write), write) for write in writes]
@@ -70,11 +75,9 @@ async def batch_write_item(context: Context, body: bytes) -> bytes:
         if len({row_key for _, row_key, _ in keyed}) != len(keyed):
             raise ItemError("Provided list of item keys contains duplicates")
         rows += keyed
+        tables.append(keyed)
     want_old = request.ReturnConsumedCapacity != "NONE"
-    outcomes = await asyncio.gather(
-        *(context.backend.write(table, row_key, write.value, want_old) for table, row_key, write in rows),
-        return_exceptions=True,
-    )
+    outcomes = await (_write_each(context, rows) if want_old else _write_tables(context, tables))
     _raise_failure(outcomes)
     unprocessed: dict[str, list[WriteRequest]] = {}
     spent = _Spent()
@@ -93,6 +96,27 @@ async def batch_write_item(context: Context, body: bytes) -> bytes:
         metrics = {asked: await _metrics(context, writes) for asked, writes in written.items()}
         response["ItemCollectionMetrics"] = {asked: found for asked, found in metrics.items() if found}
     return msgspec.json.encode(response)
+
+
+async def _write_each(context: Context, rows: list[_Row]) -> list[_Outcome]:
+    """With the rows before: what they cost depends on those too."""
+    writes = (context.backend.write(table, row_key, write.value, True) for table, row_key, write in rows)
+    return await asyncio.gather(*writes, return_exceptions=True)
+
+
+async def _write_tables(context: Context, tables: list[list[_Row]]) -> list[_Outcome]:
+    if len(tables) == 1:
+        return await _write_table(context, tables[0])
+    found = await asyncio.gather(*(_write_table(context, rows) for rows in tables))
+    return [outcome for outcomes in found for outcome in outcomes]
+
+
+async def _write_table(context: Context, rows: list[_Row]) -> list[_Outcome]:
+    changes = [(row_key, write.value) for _, row_key, write in rows]
+    try:
+        return [*await context.backend.write_rows(rows[0][0], changes)]
+    except Exception as error:
+        return [error] * len(rows)
 
 
 class _Spent:
@@ -147,7 +171,7 @@ def _row_key(table: TableDefinition, write: _Write) -> bytes:
     return row_key_of_key(table, {name: write.attributes[name] for name in names if name in write.attributes})
 
 
-def _raise_failure(outcomes: list[bytes | BaseException | None]) -> None:
+def _raise_failure(outcomes: list[_Outcome]) -> None:
     """Raises the failure that is the whole call's: the gravest of those that are no reason to try rows again, or, if
     nothing was written at all, the first."""
     failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
