@@ -16,6 +16,7 @@ from keystead_core.log.entries import LogPoint
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import encode_membership
+from keystead_node.errors import NotMaster
 from keystead_node.shell import Shell
 from keystead_node.transport import requests as rq
 
@@ -57,7 +58,7 @@ class Copies:
         ok = False
         try:
             ok = await self._stream(effect, directory)
-        except (rq.RequestFailed, OSError) as error:
+        except (rq.RequestFailed, OSError, NotMaster) as error:
             log.warning("copy failed", partition=effect.partition, peer=effect.to, error=str(error))
         finally:
             shutil.rmtree(directory, ignore_errors=True)

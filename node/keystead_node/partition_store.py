@@ -9,6 +9,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from keystead_core.log.record import HEADER_BYTES, Kind, Record
 from keystead_core.split.record import Split
 from keystead_node.beside_rows import BESIDE_KINDS, BesideRows
 from keystead_node.durable_file import sync_directory, write_durably
+from keystead_node.errors import NotMaster
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore, SegmentStore
 from keystead_node.storage.faults import file_io
 from keystead_node.storage.row_store import RowRange, RowStore, RowStoreDamaged, RowStores
@@ -64,6 +66,8 @@ class PartitionStore:
         self._rows: RowStore | None = None
         self._opening: asyncio.Future[None] | None = None
         self._queue: deque[tuple[list[Record], Any]] = deque()
+        self._owed_lsn: Lsn = 0
+        self._is_lost = False
         self.applied_lsn: Lsn = 0
         self.released_lsn: Lsn = 0
         """The log's base, as far as it is durable: what is above it may be all that a restart learns the members by."""
@@ -74,9 +78,23 @@ class PartitionStore:
     def rows(self) -> RowStore | None:
         return self._rows
 
+    @property
+    def is_lost(self) -> bool:
+        return self._is_lost
+
+    @property
+    def has_waiting(self) -> bool:
+        """Is there something to apply once the rows are open, or a state to be made from them?"""
+        return bool(self._queue) or self.interpreter is not None
+
     async def open(self) -> RowStore:
-        """The rows, opened in a thread the first time, with everything applied that waited for it."""
+        """The rows, opened in a thread the first time, with everything applied that waited for it or is owed.
+
+        Raises NotMaster where the log does not lead there: the replica waits for a copy.
+        """
         while self._rows is None:
+            if self._is_lost:
+                raise NotMaster("the rows here are lost: waiting for a copy")
             if self._opening is None:
                 self._opening = asyncio.ensure_future(self._open())
             await asyncio.shield(self._opening)
@@ -108,7 +126,8 @@ class PartitionStore:
             self._owner.ranges[self._partition] = found
 
     def apply_waiting(self) -> None:
-        """Applies what came before the rows were open."""
+        """Applies what the rows lack since the last stop, and what came before they were open."""
+        self._reach(self._owed_lsn)
         while self._queue and self._rows is not None:
             records, waiting = self._queue.popleft()
             self._apply(records, waiting)
@@ -122,6 +141,12 @@ class PartitionStore:
             self._owner.row_stores.drop(self._partition)
             return self._owner.row_stores.open(self._partition)
 
+    def owe(self, lsn: Lsn) -> None:
+        """The rows are to hold all up to `lsn`, from the cold log, before anybody sees them: at once, or once open."""
+        self._owed_lsn = lsn
+        if self._rows is not None:
+            self._reach(lsn)
+
     def apply(self, records: list[Record], waiting: Any) -> None:
         """Applies committed records in order; PartitionStores.on_applied is called when the rows hold them."""
         if self._rows is None:
@@ -133,18 +158,24 @@ class PartitionStore:
 
     def _apply(self, records: list[Record], waiting: Any) -> None:
         first, last = records[0].lsn, records[-1].lsn
-        if first > self.applied_lsn + 1:
-            try:
-                self._apply_from_cold(first - 1)
-            except ColdError as error:
-                self._queue.clear()
-                self._owner.lose(self._partition, str(error))
-                return
+        if not self._reach(first - 1):
+            return
         if first <= self.applied_lsn:
             records = [record for record in records if record.lsn > self.applied_lsn]
         if records:
             self._write(records, waiting)
         self._owner.on_applied(self._partition, last)
+
+    def _reach(self, lsn: Lsn) -> bool:
+        """Whether the rows hold everything up to `lsn`. Where the cold log does not lead there, they are lost."""
+        try:
+            self._apply_from_cold(lsn)
+        except ColdError as error:
+            self._queue.clear()
+            self._is_lost = True
+            self._owner.lose(self._partition, str(error))
+            return False
+        return True
 
     def _apply_from_cold(self, upto_lsn: Lsn) -> None:
         """The rows are older than the hot log's start: what is between is in the cold log."""
@@ -300,7 +331,7 @@ class PartitionStores:
         return asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     def open_soon(self, store: PartitionStore) -> None:
-        task = asyncio.ensure_future(store.open())
+        task = asyncio.ensure_future(self._open_unless_lost(store))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -308,8 +339,13 @@ class PartitionStores:
         """Opens what has something to apply, one after the other, in the background of a start."""
         self.eager = True
         for store in list(self._stores.values()):
-            if store.rows is None:
-                await store.open()
+            if store.rows is None and store.has_waiting:
+                await self._open_unless_lost(store)
+
+    @staticmethod
+    async def _open_unless_lost(store: PartitionStore) -> None:
+        with suppress(NotMaster):  # Its loss has been told.
+            await store.open()
 
     def segments(self, partition: PartitionId) -> SegmentStore:
         """Where the partition's cold log is kept."""

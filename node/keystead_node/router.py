@@ -193,15 +193,20 @@ class Router:
 
     async def read(self, table: TableDefinition, row_key: bytes, consistent: bool) -> bytes | None:
         async def read(entry: PartitionEntry) -> bytes | None:
-            if consistent:
-                if not await self._shell.await_read(entry.id):
+            try:
+                if await self._may_read_here(entry, consistent):
                     return await self._rows.get(entry.id, row_key, consistent)
-            elif self._rows.has_rows(entry.id):
-                return await self._rows.get(entry.id, row_key, consistent)
+            except NotMaster:
+                pass  # The rows here have just turned out to be lost.
             request = rq.ReadRow(entry.id, entry.generation, row_key, consistent)
             return (await self._at_master(entry, lambda: request, writes=False)).value
 
         return await self._in_range(table, partial(_holder, row_key), read)
+
+    async def _may_read_here(self, entry: PartitionEntry, consistent: bool) -> bool:
+        if consistent:
+            return not await self._shell.await_read(entry.id)
+        return self._rows.has_rows(entry.id)
 
     async def scan(
         self,
@@ -247,8 +252,11 @@ class Router:
 
     async def _scan_one(self, entry: PartitionEntry, request: rq.ScanRows) -> rq.Answer:
         local = self._rows.has_rows(entry.id) and not request.consistent
-        if local or not await self._shell.await_read(entry.id):
-            return await self._rows.scan(request)
+        try:
+            if local or not await self._shell.await_read(entry.id):
+                return await self._rows.scan(request)
+        except NotMaster:
+            pass  # As in read.
         return await self._at_master(entry, lambda: request, writes=False)
 
     async def feed_index(self, entry: PartitionEntry, request: rq.FeedIndex) -> rq.Answer:

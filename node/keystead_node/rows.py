@@ -98,7 +98,8 @@ class LocalRows:
         return store is not None and store.indexer is not None and bool(store.indexer.local_rules)
 
     async def get(self, partition: PartitionId, row_key: bytes, consistent: bool) -> bytes | None:
-        """The row as applied here; whether that may be served was judged before. Raises StaleRange."""
+        """The row as applied here; whether it may be served was judged before. Raises StaleRange; NotMaster: the rows
+        are lost."""
         store = self.shell.stores.get(partition)
         rows = store.rows
         if rows is None:

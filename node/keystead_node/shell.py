@@ -275,6 +275,8 @@ class Shell:
                 self.writer.persist(effect.sequence, effect.entries)
             case ef.Apply():
                 self._apply(effect)
+            case ef.RowsDue():
+                self.stores.get(effect.partition).owe(effect.lsn)
             case ef.Proposed():
                 queue = self._waiting.setdefault(effect.partition, deque())
                 for lsn, token in enumerate(effect.tokens, effect.first_lsn):

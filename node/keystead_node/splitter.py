@@ -216,8 +216,9 @@ class Splitter:
         left = self._shell.core.replicas.get(entry.left) if entry.left else None
         if left is None or left.is_log_only or not any(t.node == self._shell.core.id for t in entry.founders):
             return False
-        store = self._shell.stores.opened(entry.left)
-        if store is None or store.rows is None:
+        store = self._shell.stores.get(entry.left)
+        if store.rows is None:
+            self._shell.stores.open_soon(store)  # What they know of splits is seen then.
             return True
         known = self._shell.stores.ranges.get(entry.left)
         is_behind = known is None or known[1] is None or known[1] > entry.low

@@ -73,3 +73,22 @@ def test_a_replica_without_its_log_counts_only_once_it_has_all_that_it_may_have_
     replica = Node(Settings(), A, BOOT, [RecoveredReplica(GROUP, state, [], 3, 0)], 0, 1).replicas[GROUP]
     assert replica.log.last_lsn == 0
     assert replica.unfit
+
+
+def test_rows_are_owed_what_is_sealed_where_nothing_else_is_to_be_applied() -> None:
+    """Found by the simulator (263191): the rows of a master stayed behind its log's base, and could not be copied."""
+    first = founding_record()
+    two, three = chain(first, 1, 1)
+    state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
+    found = RecoveredReplica(GROUP, state, [three], 2, 0, 1, point(two), cold_membership=first.body)
+    assert Node(Settings(), A, BOOT, [found], 0, 1).start(0) == [ef.RowsDue(GROUP, 2)]
+    found = msgspec.structs.replace(found, commit_lsn=3)
+    assert Node(Settings(), A, BOOT, [found], 0, 1).start(0) == [ef.Apply(GROUP, [three])]
+
+
+def test_nothing_is_owed_to_a_log_only_replica() -> None:
+    first = founding_record(msgspec.structs.replace(FOUNDING, members=(LOG_ONLY, *FOUNDING.members[1:])))
+    (two,) = chain(first, 1)
+    state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
+    found = RecoveredReplica(GROUP, state, [], 2, 0, 1, point(two), cold_membership=first.body)
+    assert Node(Settings(), A, BOOT, [found], 0, 1).start(0) == []

@@ -226,12 +226,15 @@ class Catalog:
         return {p.node_id for p in processes if group.partition in p.core.replicas}
 
     def _reusable(self, group: Group, target: list[ReplicaTarget], role: str) -> list[ReplicaTarget]:
-        """Members that nobody wants any more, in the wanted role, on nodes that are there."""
-        kept = {t.replica for t in target}
+        """Members that nobody wants any more, in the wanted role, on nodes that are there and that hold no other.
+
+        The catalog refuses a target that names a node twice.
+        """
+        kept, places = {t.replica for t in target}, {t.node for t in target}
         return [
             ReplicaTarget(m.replica, m.node, m.zone, m.role)
             for m in group.reported.members
-            if m.replica not in kept and m.node in self.cluster.by_node and m.role == role
+            if m.replica not in kept and m.node not in places and m.node in self.cluster.by_node and m.role == role
         ]
 
     def change_at_random(self, a: float, b: float) -> bool:

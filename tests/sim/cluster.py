@@ -12,6 +12,7 @@ from keystead_core.ids import NO_REPLICA, Lsn, Micros, NodeId, PartitionId, Repl
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Membership, founding_membership
 from keystead_core.replication.membership_steps import next_steps
+from keystead_node.errors import NotMaster
 from tests.histories.operations import Operation
 from tests.histories.register import check_registers
 from tests.sim.catalog import Catalog, Group
@@ -424,9 +425,19 @@ class Cluster:
                     found.append(f"{machine.process.name} {replica!r}, committed {ledger.last_lsn}")
                 elif not replica.is_log_only and replica.applied_lsn != ledger.last_lsn:
                     found.append(f"{machine.process.name} {replica!r} applied {replica.applied_lsn}")
+                elif not replica.is_log_only and self._rows_end(machine.process, partition) != ledger.last_lsn:
+                    found.append(f"{machine.process.name} {replica!r} has rows of another LSN")
                 elif replica.unfit:
                     found.append(f"{machine.process.name} {replica!r} {replica.unfit}")
         return found
+
+    @staticmethod
+    def _rows_end(process: Process, partition: PartitionId) -> Lsn:
+        """What is in the rows themselves, whatever the core believes of them."""
+        try:
+            return process.stores.rows_of(partition).applied_lsn
+        except NotMaster:
+            return 0
 
     def check_history(self) -> None:
         verdict = check_registers(self.history)

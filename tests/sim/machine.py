@@ -16,6 +16,7 @@ from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import decode_membership
 from keystead_core.replication.node import Node
+from keystead_node.errors import NotMaster
 from tests.sim.rows import Key, Value, key_bytes, value_bytes, value_of
 from tests.sim.stores import Stores
 from tests.sim.trace import brief
@@ -288,7 +289,11 @@ class Process:
             if replica.own_member is None or replica.is_log_only or replica.staged or not replica.applied_lsn:
                 answer("refused", "no rows here", NodeId(""))
                 return
-            rows = self.stores.rows_of(partition)
+            try:
+                rows = self.stores.rows_of(partition)
+            except NotMaster as refusal_of_rows:
+                answer("refused", refusal_of_rows.reason, NodeId(""))
+                return
             if not self.stores.is_in_range(partition, key_bytes(key)):
                 answer("refused", "out of range", NodeId(""))
                 return
@@ -347,6 +352,7 @@ HANDLERS: dict[type, Callable[[Process, Any], None]] = {
     ef.Send: Process._send,
     ef.Persist: lambda process, effect: process.writer.persist(effect),
     ef.Apply: lambda process, effect: process.stores.apply(effect),
+    ef.RowsDue: lambda process, effect: process.stores.get(effect.partition).owe(effect.lsn),
     ef.Proposed: Process._proposed,
     ef.ProposalRefused: Process._refused,
     ef.ReadReady: Process._read_ready,

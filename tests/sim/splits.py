@@ -165,6 +165,10 @@ class Splits:
         left = process.core.replicas.get(group.left) if group.left else None
         if left is None or left.is_log_only or not any(t.node == process.node_id for t in group.founding_target):
             return False
+        store = process.stores.get(group.left)
+        if store.rows is None:
+            process.stores.open_soon(store)
+            return True
         found = process.stores.ranges.get(group.left)
         is_behind = found is None or found[1] is None or found[1] > group.low
         return is_behind or any(split.right == group.partition for _, split in process.stores.splits(group.left))

@@ -15,6 +15,7 @@ from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import encode_membership
 from keystead_core.split.record import Split
+from keystead_node.errors import NotMaster
 from keystead_node.partition_store import PartitionStore
 from keystead_node.storage.cold_log import ColdError
 from keystead_node.storage.row_store import RowRange, RowStore
@@ -104,9 +105,11 @@ class Stores:
         return store
 
     def rows_of(self, partition: PartitionId) -> RowStore:
-        """The rows, opened if they were not."""
+        """The rows, opened if they were not. Raises NotMaster where they cannot reach what they lack."""
         store = self.get(partition)
         self._open(store)
+        if store.is_lost:
+            raise NotMaster("the rows are lost")
         assert store.rows is not None
         return store.rows
 
@@ -224,7 +227,10 @@ class Stores:
             self._send_chunk(effect, copy, receiver, 1 + self._process.random.randrange(5))
 
     def _checkpoint(self, partition: PartitionId) -> Copy | None:
-        rows = self.rows_of(partition)
+        try:
+            rows = self.rows_of(partition)
+        except NotMaster:
+            return None
         rows.flush()
         r = self._process.core.replicas.get(partition)
         point = r.log.point_at(rows.applied_lsn) if r is not None else None

@@ -3,10 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from keystead_core.ids import PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import encode_change
 from keystead_core.log.record import Record
+from keystead_node.errors import NotMaster
 from keystead_node.partition_store import PartitionStores
 from keystead_node.storage.row_store import RowStores
 from tests.storage.log_model import record_after
@@ -49,3 +52,46 @@ def test_rows_go_on_from_a_cold_log_that_is_trimmed_up_to_them(tmp_path: Path) -
 
     asyncio.run(run())
     assert lost == []
+
+
+def test_rows_that_a_crash_left_behind_the_log_reach_it_before_anybody_sees_them(tmp_path: Path) -> None:
+    """Found by the simulator (263191). No record need follow that brings them on: not to an idle follower's reader, nor
+    to a master that cannot commit before it has copied its rows."""
+    records = changes(9)
+
+    async def run() -> None:
+        stores = PartitionStores(tmp_path, RowStores(tmp_path))
+        stores.get(P).seal(records[:5])
+        stores.get(P).seal(records[5:])
+        rows = await stores.get(P).open()
+        assert rows.applied_lsn == 0
+        stores.get(P).owe(5)
+        assert (rows.applied_lsn, rows.get(b"k1")) == (5, b"v4")
+        stores.close()
+        stores = PartitionStores(tmp_path, RowStores(tmp_path))
+        stores.get(P).owe(9)
+        rows = await stores.get(P).open()
+        assert (stores.get(P).applied_lsn, rows.get(b"k1")) == (9, b"v7")
+        stores.close()
+
+    asyncio.run(run())
+
+
+def test_rows_to_which_no_log_leads_are_lost_and_nobody_sees_them(tmp_path: Path) -> None:
+    """Also not the empty ones that would take the place of the directory that is gone."""
+    records = changes(9)
+    lost: list[PartitionId] = []
+
+    async def run() -> None:
+        stores = PartitionStores(tmp_path, RowStores(tmp_path))
+        stores.on_rows_lost = lost.append
+        store = stores.get(P)
+        store.seal(records[4:])
+        store.owe(9)
+        with pytest.raises(NotMaster):
+            await store.open()
+        assert lost == [P]
+        await stores.open_all()
+        stores.close()
+
+    asyncio.run(run())

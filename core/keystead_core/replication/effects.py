@@ -33,6 +33,16 @@ class Apply(msgspec.Struct):
     records: list[Record]
 
 
+class RowsDue(msgspec.Struct):
+    """At a start with nothing to apply: bring the rows up to `lsn` before anybody reads or copies them.
+
+    A crash may have left them behind the log's base. What they lack is in the cold log; if not, answer RowsLost.
+    """
+
+    partition: PartitionId
+    lsn: Lsn
+
+
 class Proposed(msgspec.Struct):
     """The proposals have LSNs from `first_lsn` on, in order of `tokens`; each succeeds once Apply passes its LSN."""
 
@@ -162,6 +172,7 @@ Effect = (
     Send
     | Persist
     | Apply
+    | RowsDue
     | Proposed
     | ProposalRefused
     | ReadReady

@@ -42,7 +42,7 @@ from keystead_core.replication.membership import encode_membership
 from keystead_core.replication.pair_leases import PairLeases
 from keystead_core.replication.peers import Peers
 from keystead_core.replication.replica import CANDIDATE, FOLLOWER, MASTER, NEVER, Replica
-from keystead_core.replication.restart import blank, restore
+from keystead_core.replication.restart import blank, replay, restore
 from keystead_core.replication.settings import Settings
 
 REBALANCED_AT_ONCE = 4
@@ -105,7 +105,7 @@ class Node:
             if partition not in self.replicas:
                 self.emit(DropRows(partition))  # The last process may have stopped before it could.
         for r in self.replicas.values():
-            r.apply_committed()
+            replay(r)
             catch_up.count_again_if_copied(r)
             repair.ask(r)
             suspicion.suspect(r, max(0, self.silent_until - now))

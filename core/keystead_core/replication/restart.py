@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from keystead_core.ids import Lsn, PartitionId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
 from keystead_core.log.record import Kind, Record
+from keystead_core.replication.effects import RowsDue
 from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.replication.replica import COPIED, DAMAGED, Damage, Replica
 from keystead_core.replication.replica_log import ReplicaLog
@@ -48,6 +49,18 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     replica.applied_lsn = replica.apply_sent_lsn = found.applied_lsn
     replica.commit_lsn = max(base.lsn, min(log.last_lsn, max(found.commit_lsn, found.applied_lsn)))
     return replica
+
+
+def replay(r: Replica) -> None:
+    """The rows get what is committed, as far as they lack it.
+
+    Where all of that is sealed there are no records to hand on. The rows may lack it all the same: nobody may read them
+    as they are, and a master that has to copy them before it can commit would wait for ever.
+    """
+    r.apply_committed()
+    has_rows = r.own_last_member is not None and not r.is_log_only
+    if has_rows and r.log.base.lsn > 0 and r.apply_sent_lsn <= r.log.base.lsn:
+        r.node.emit(RowsDue(r.partition, r.log.base.lsn))
 
 
 def _membership_as_of(base: LogPoint, found: RecoveredReplica) -> Membership | None:
