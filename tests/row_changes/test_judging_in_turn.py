@@ -8,7 +8,7 @@ import pytest
 
 from keystead_core.ids import PartitionId
 from keystead_core.replication import effects as ef
-from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import NotMaster, Overloaded, StaleRange, WriteOutcomeUnknown
 from tests.row_changes.world import PARTITION, ROW, World, run, turn
 
 
@@ -248,5 +248,24 @@ def test_rows_that_are_not_open_are_opened_and_those_judged_are_the_partitions_p
         closed.open = open_and_be_replaced
         world.store = closed
         assert await world.change(stays) == b"saw b'present'"
+
+    run(scenario)
+
+
+def test_a_row_that_a_split_gave_away_meanwhile_is_not_answered_for() -> None:
+    async def scenario(world: World) -> None:
+        world.rows[ROW] = b"present"
+        before = world.write(b"next")
+        await turn()
+        waits = world.change(lambda _: None)
+        await turn()
+        world.is_read_here = False
+        world.commit(1)
+        await asyncio.wait([before])
+        with pytest.raises(StaleRange):
+            await waits
+        with pytest.raises(StaleRange):
+            await world.change(lambda _: b"more")
+        assert len(world.log) == 1
 
     run(scenario)

@@ -23,6 +23,7 @@ class World:
         self.refusal = ""
         self.read_refusal = ""
         self.epoch = 7
+        self.is_read_here = True
         self.log: list[tuple[bytes, bytes | None]] = []
         self.rows: dict[bytes, bytes | None] = {}
         self.seen: list[bytes | None] = []
@@ -37,8 +38,9 @@ class World:
             proposal_refusal=lambda partition: self.refusal,
             read_refusal=lambda partition, now: self.read_refusal,
             mastered_epoch=lambda partition: self.epoch,
+            is_read_here=lambda partition, row_key: self.is_read_here,
         )
-        stores: Any = SimpleNamespace(get=lambda partition: self.store)
+        stores: Any = SimpleNamespace(get=lambda partition: self.store, ranges={}, is_in_range=lambda *_: True)
         self.shell = Shell(core, SimpleNamespace(), stores)  # type: ignore[arg-type]
 
     def _step(self, event: ev.Event, _now: int) -> list[ef.Effect]:
