@@ -102,7 +102,7 @@ def _moves(
 
 
 class _Doors(msgspec.Struct):
-    """Where a replica of a run may go when it leaves its node: into which zones (`width` many), and under which fates not."""
+    """Where a replica of a run may go when it leaves its node: into which zones (`width` many), not under which fates."""
 
     zones: list[bool]
     width: int
@@ -146,6 +146,7 @@ class _Board:
         self.quota = [self.quotas.nodes[site.node].replicas for site in self._sites]
         self.load = [0] * len(self._nodes)
         self._touched: set[int] = set()
+        self._fixed: set[int] = set()
         self._givers = {n for n, site in enumerate(self._sites) if held[site.node] > self.quota[n]}
         self._checks_left = CHAIN_CHECKS_MAX
         self._bounds = {size: zone_bounds(size, [len(fates) for fates in zones.values()]) for size in shapes}
@@ -205,11 +206,12 @@ class _Board:
     # ---- the steps
 
     def _numbers(self, pinned: Collection[PartitionId]) -> set[int]:
-        return {self._ids.index(partition) for partition in pinned}
+        return {number for number, partition in enumerate(self._ids) if partition in pinned} if pinned else set()
 
     def _fix(self, pinned: Collection[PartitionId]) -> None:
         """Takes the pinned groups out of what may move; their replicas still count."""
-        for number in sorted(self._numbers(pinned)):
+        self._fixed = self._numbers(pinned)
+        for number in sorted(self._fixed):
             self._runs[self._after[number]].remove(number)
             self._forget_empty(self._after[number])
 
@@ -288,7 +290,7 @@ class _Board:
         free where each node between sends on a replica that was only just given to it: no more move in all."""
         arrived: dict[int, dict[int, None]] = {}
         if self._too_full() or self._too_empty():
-            for number in sorted(self._touched):
+            for number in sorted(self._touched - self._fixed):
                 for node in self._after[number]:
                     if node not in self._before[number]:
                         arrived.setdefault(node, {})[number] = None
