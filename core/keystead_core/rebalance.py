@@ -102,7 +102,7 @@ def _moves(
 
 
 class _Doors(msgspec.Struct):
-    """Where a replica of a run may go when it leaves its node: into which zones (`width` many), not under which fates."""
+    """Where a replica of a run may go when it leaves its node: `width` zones, and not these fates."""
 
     zones: list[bool]
     width: int

@@ -234,7 +234,9 @@ def _plan_targets(
         commands.append(SetTarget(entry.id, target, fence))
     reasons = []
     if stuck:
-        reasons.append(Reason(NO_SPARE_NODE, f"{stuck} partitions have a replica to replace and no free node that may take it"))
+        reasons.append(
+            Reason(NO_SPARE_NODE, f"{stuck} partitions have a replica to replace and no free node that may take it")
+        )
     if held_back:
         reasons.append(Reason(THROTTLED, f"{held_back} partitions wait: {rule.moves_max} are on the move already"))
     return commands, reasons
@@ -250,6 +252,14 @@ def wanted_voters(cluster_map: ClusterMap, entry: PartitionEntry) -> int:
 def is_moving(entry: PartitionEntry) -> bool:
     """Whether the group's last reported members are not yet what the target asks for."""
     return {(p.replica, p.role) for p in entry.members} != {(p.replica, p.role) for p in entry.target}
+
+
+def replicas_moving(cluster_map: ClusterMap) -> int:
+    """Replicas that targets ask for and that are no members yet, as far as was reported."""
+    return sum(
+        len({p.replica for p in entry.target} - {p.replica for p in entry.members})
+        for entry in cluster_map.partitions.values()
+    )
 
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:
