@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gaps, index_lag, many_partitions, requests, signatures, throughput
+from benchmarks import gaps, index_lag, many_partitions, placement, requests, signatures, throughput
 from benchmarks.programs import MissingProgram
 from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
@@ -24,6 +24,7 @@ def _throughput(name: str) -> Case:
 
 
 CASES: dict[str, Case] = {
+    "placement": lambda quick: placement.figures(*((20_000, 300, 10) if quick else (100_000, 1000, 50))),
     "etcd": _throughput("etcd"),
     "etcd-spread": _throughput("etcd-spread"),
     "dynalite": _throughput("dynalite"),

@@ -24,6 +24,8 @@ from keystead_core.catalog.commands import ReplicaSpec
 from keystead_core.cluster_map import PartitionEntry
 from keystead_core.ids import NodeId
 from keystead_core.ledger import Ledger, PlacementRule, Site
+from keystead_core.preferred import level_masters
+from keystead_core.quotas import zone_bounds
 
 PEERS_PER_LINE_AND_SEAT = 3
 
@@ -99,10 +101,8 @@ def _survey(replicas: int, durable_zones: int, sites: list[Site], rule: Placemen
     zone_of = [numbers[fate_zone[site.fate]] for site in ordered]
     for number, zone_number in enumerate(zone_of):
         zones[zone_number].sites.append(number)
-    level = max(t for t in range(replicas + 1) if sum(min(zone.fates, t) for zone in zones) <= replicas)
-    for zone in zones:
-        zone.lower = min(zone.fates, level)
-        zone.upper = min(zone.fates, level + 1)
+    for zone, (lower, upper) in zip(zones, zone_bounds(replicas, [zone.fates for zone in zones]), strict=True):
+        zone.lower, zone.upper = lower, upper
     return _Ground(ordered, zones, zone_of, fate_sizes, [_hash(rule.seed, site.node) for site in ordered])
 
 
@@ -234,7 +234,8 @@ def _next_member(
 
 
 def _prefer_masters(groups: list[list[NodeId]], ground: _Ground, ledger: Ledger) -> list[list[NodeId]]:
-    """Puts first the member that is preferred by the fewest groups so far; one in maintenance only if all are.
+    """Puts first the member that is preferred by the fewest groups so far; one in maintenance only if all are. Then
+    evens out what is left.
 
     Neighbouring groups have much the same members: they are visited in a scattered order, so that all counts rise
     together.
@@ -251,8 +252,15 @@ def _prefer_masters(groups: list[list[NodeId]], ground: _Ground, ledger: Ledger)
         group = groups[number]
         first = min(group, key=lambda node: (resting[node], masters.get(node, 0), ties[node]))
         masters[first] = masters.get(first, 0) + 1
-        ordered[number] = [first, *(node for node in group if node != first)]
+        ordered[number] = _with_first(first, group)
+    active = [node for node, rests in resting.items() if not rests]
+    for number, first in level_masters(ordered, active, ledger.masters).items():
+        ordered[number] = _with_first(first, ordered[number])
     return ordered
+
+
+def _with_first(first: NodeId, group: list[NodeId]) -> list[NodeId]:
+    return [first, *(node for node in group if node != first)]
 
 
 def replacement(kept: list[NodeId], sites: list[Site], ledger: Ledger, rule: PlacementRule) -> NodeId | None:

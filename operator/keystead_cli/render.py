@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keystead_operator.cluster_view import ClusterView, KeyRange, NodeView, PartitionView, ReplicaView
+from keystead_operator.rescale_progress import RescaleProgress
 
 PLAIN_WIDTH = 200
 PARTITIONS_SHOWN_MAX = 40
@@ -30,6 +31,18 @@ def _digits(key: str) -> str:
 def cluster_picture(view: ClusterView, partitions_max: int = PARTITIONS_SHOWN_MAX) -> RenderableType:
     """Nodes, then partitions with their replicas."""
     return Group(Text(f"endpoint {view.endpoint}"), _nodes(view), _partitions(view, partitions_max))
+
+
+def rescale_line(rescale: RescaleProgress, width: int = 30) -> Text:
+    """A bar: how many of the replicas that have to move have."""
+    share = rescale.moved / rescale.to_move if rescale.to_move else 1.0
+    bar = "#" * int(share * width)
+    text = f"rescale [{bar:<{width}}] {rescale.moved}/{rescale.to_move} replicas moved, {rescale.moving} on the way"
+    if rescale.seconds_left is not None and rescale.moved < rescale.to_move:
+        text += f", about {rescale.seconds_left} s left"
+    if rescale.leaving:
+        text += f"; leaving: {', '.join(rescale.leaving)}"
+    return Text(text, style="yellow")
 
 
 def _nodes(view: ClusterView) -> Table:

@@ -10,6 +10,7 @@ import msgspec
 
 from keystead_operator.cluster_view import ClusterView, PartitionView, TableView
 from keystead_operator.plan.actions import Note
+from keystead_operator.rescale_progress import RescaleProgress
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -141,10 +142,14 @@ def table_status(view: ClusterView, table: TableView | None, conditions: list[Co
     }
 
 
-def cluster_status(view: ClusterView, notes: Sequence[Note] = (), busy: Sequence[str] = ()) -> dict[str, Any]:
+def cluster_status(
+    view: ClusterView, notes: Sequence[Note] = (), busy: Sequence[str] = (), rescale: RescaleProgress | None = None
+) -> dict[str, Any]:
     """The status of a StorageCluster, but for times and generation. `notes` and `busy` as in cluster_conditions."""
     ready = [node for node in view.nodes if node.state == "active"]
+    moving = {} if rescale is None else {"rescale": _rescale(rescale)}
     return {
+        **moving,
         "conditions": [msgspec.to_builtins(condition) for condition in cluster_conditions(view, notes, busy)],
         "clusterId": view.cluster,
         "nodes": len(view.nodes),
@@ -154,6 +159,13 @@ def cluster_status(view: ClusterView, notes: Sequence[Note] = (), busy: Sequence
         "partitions": sum(len(table.partitions) for table in view.tables),
         "endpoint": view.endpoint,
     }
+
+
+def _rescale(rescale: RescaleProgress) -> dict[str, Any]:
+    shown: dict[str, Any] = {"moved": rescale.moved, "toMove": rescale.to_move, "moving": rescale.moving}
+    if rescale.leaving:
+        shown["leaving"] = list(rescale.leaving)
+    return shown if rescale.seconds_left is None else {**shown, "secondsLeft": rescale.seconds_left}
 
 
 def _unknown(message: str) -> list[Condition]:

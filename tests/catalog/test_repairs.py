@@ -18,6 +18,7 @@ from keystead_core.catalog.repair import (
 )
 from keystead_core.cluster_map import ClusterSettings, NodeEntry
 from keystead_core.ids import NodeId
+from keystead_core.ledger import ledger_of
 from tests.catalog.cluster import CLUSTER, Catalog, make_catalog, make_node, make_table
 
 RULE = RepairRule()
@@ -236,9 +237,12 @@ def test_a_scale_in_is_cancelled_by_taking_the_node_off_the_list() -> None:
     repairs.catalog.make_table(partitions=12)
     repairs.draining = [node_id(4)]
     assert [reason.code for reason in repairs.step().reasons] == [THROTTLED]
+    loads = ledger_of(repairs.catalog.partitions("orders")).replicas
     repairs.draining = []
-    repairs.settle()
-    assert repairs.plan() == RepairPlan([], [])
+    repairs.run()
+    assert repairs.catalog.state.map().nodes[node_id(4)].state == "active"
+    after = ledger_of(repairs.catalog.partitions("orders")).replicas
+    assert after[node_id(4)] >= loads[node_id(4)], "it keeps what it has, and takes back what the level needs"
 
 
 def test_a_scale_in_without_room_moves_nothing_and_says_so() -> None:

@@ -22,6 +22,7 @@ from keystead_operator.plan.actions import (
     MarkLeft,
     NameFounders,
     PlanSplit,
+    RemoveNode,
     RestartNode,
     SetTarget,
     StartNode,
@@ -83,6 +84,7 @@ class World:
         self.fence = 0
         self.seconds_down: dict[NodeId, float] = {}
         self.template = 0
+        self.volumes_used: dict[str, int] = {}
 
     # ---- what the outside does
 
@@ -118,7 +120,7 @@ class World:
     def execute(self, action: Action) -> None:
         match action:
             case AddNode(name, zone):
-                self.machines.setdefault(name, Machine(name, zone))
+                self.machines.setdefault(name, Machine(name, zone, self.volumes_used.get(name, 0)))
             case StartNode(name):
                 machine = self.machines[name]
                 machine.running, machine.started_on, machine.template = True, machine.volume, self.template
@@ -129,6 +131,8 @@ class World:
                     self.machines[name].running = False
             case GiveUpVolume(name):
                 self._give_up(name)
+            case RemoveNode(name):
+                self._remove(name)
             case GrowVolume(name):
                 self.machines[name].small = False
             case NameFounders(founders):
@@ -193,6 +197,14 @@ class World:
             assert left is None or left.state == "left", f"the volume of {name} is given up while its node may serve"
             self.lose_volume(name)
             machine.running = machine.stranded = False
+
+    def _remove(self, name: str) -> None:
+        machine = self.machines.get(name)
+        if machine is not None:
+            known = self.catalog.map().nodes.get(machine.node_id)
+            assert known is None or known.state == "left", f"{name} is taken away while its node may serve"
+            self.volumes_used[name] = machine.volume + 1
+            del self.machines[name]
 
     def _observed(self, machine: Machine) -> ObservedNode:
         lost = machine.running and machine.started_on != machine.volume

@@ -142,9 +142,9 @@ def test_majority_of_lost_volumes_is_not_papered_over() -> None:
     assert not any(node.state == "left" for node in map_of(world).nodes.values())
 
 
-def test_fewer_declared_nodes_are_refused_with_a_reason() -> None:
-    world = settled(nodes=4)
-    world.desired = Desired(CLUSTER)
+def test_fewer_declared_nodes_than_replicas_are_refused_with_a_reason() -> None:
+    world = settled(table(), nodes=4)
+    world.desired = Desired(msgspec.structs.replace(CLUSTER, nodes=2), world.desired.tables)
     assert actions(world) == []
     assert reasons(world) == {"ScaleInBlocked"}
 

@@ -6,7 +6,8 @@
     node away for a few seconds             a log-only voter takes its seat where a spare node exists
     node away for the grace                 its replicas are replaced
     log-only voter, nobody away any more    a voter with rows takes its seat
-    node that is to go (scale-in)           its replicas move; once it holds none it is marked left
+    node that is to go (scale-in)           its replicas move (rescale.py); once it holds none it is marked left
+    node that came, or level lost           replicas move to it, as far as its quota (rescale.py)
     table whose number of replicas changed  places are added or taken away
 
 Plans are idempotent and monotone: a plan's commands applied, the next plan is empty until the groups' masters report
@@ -20,8 +21,9 @@ out. Where it is the only free site, the group goes on with one voter less until
 import msgspec
 
 from keystead_core.catalog.commands import Command, NodeLeft, ReplicaSpec, SetTarget
+from keystead_core.catalog.rescale import Standing, plan_rescale
 from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry, ReplicaTarget
-from keystead_core.ids import NodeId
+from keystead_core.ids import NodeId, ReplicaId
 from keystead_core.ledger import Ledger, PlacementRule, Site, ledger_of, sites_of
 from keystead_core.placement import fill_seats, place_log_only
 
@@ -47,10 +49,12 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class RepairPlan(msgspec.Struct, frozen=True):
-    """Commands to propose, in this order, and reasons for what is left alone."""
+    """Commands to propose, in this order, and reasons for what is left alone. `waiting`: replicas that are yet to begin
+    to move."""
 
     commands: list[Command]
     reasons: list[Reason]
+    waiting: int = 0
 
 
 class _Trouble(msgspec.Struct):
@@ -68,7 +72,7 @@ class _Trouble(msgspec.Struct):
 
     def holds(self, node: NodeId) -> bool:
         """Whether a replica on the node keeps its seat."""
-        return node not in self.gone and node not in self.away and node not in self.leaving
+        return node not in self.gone and node not in self.away
 
 
 def plan_repairs(
@@ -92,10 +96,50 @@ def plan_repairs(
     commands += [NodeLeft(node, fence) for node in lost]
     trouble = _diagnose(cluster_map, seconds_down, rule, lost, sorted(set(draining or [])))
     targets, more = _plan_targets(cluster_map, trouble, rule, fence)
+    standing = _standing(cluster_map, trouble, targets)
+    rescale = plan_rescale(standing, _placement_rule(cluster_map), rule.moves_max, cluster_map.version, fence)
+    targets += rescale.targets
     commands += targets
     reasons += more
+    if rescale.unplaced and trouble.leaving:
+        message = f"{rescale.unplaced} replicas of nodes that are to go find no other node that may take them"
+        reasons.append(Reason(SCALE_IN_BLOCKED, message))
+    if rescale.throttled:
+        message = f"{rescale.throttled} partitions wait to move: {rule.moves_max} are on the move already"
+        reasons.append(Reason(THROTTLED, message))
     commands += _leave_when_empty(cluster_map, trouble.leaving, targets, fence)
-    return RepairPlan(commands, reasons)
+    return RepairPlan(commands, reasons, rescale.waiting)
+
+
+def _standing(cluster_map: ClusterMap, trouble: _Trouble, targets: list[SetTarget]) -> Standing:
+    """What rescaling may count on, when the repairs `targets` have begun."""
+    begun = {command.partition: command for command in targets}
+    entries = [
+        _as_targeted(entry, begun[entry.id]) if entry.id in begun else entry
+        for _, entry in sorted(cluster_map.partitions.items())
+    ]
+    calm = {
+        entry.id
+        for entry in entries
+        if entry.id not in begun and not _is_busy(entry) and not _needs_look(cluster_map, entry, trouble)
+    }
+    sites = [site for node, site in trouble.sites.items() if trouble.holds(node) and node not in trouble.leaving]
+    present = [node for node in trouble.sites if node not in trouble.gone]
+    names = {cluster_map.nodes[node].name for node in present}
+    known = set(trouble.free) | trouble.leaving
+    quiet = len(names) == len(present) and all(node in known for node in present)
+    moving = sum(entry.id in begun or is_moving(entry) for entry in entries)
+    return Standing(entries, sites, set(trouble.free), calm, moving, trouble.leaving, quiet)
+
+
+def _is_busy(entry: PartitionEntry) -> bool:
+    """It is on the move, or being split: the one waits for the other."""
+    return is_moving(entry) or entry.split is not None or bool(entry.left)
+
+
+def _as_targeted(entry: PartitionEntry, command: SetTarget) -> PartitionEntry:
+    places = [ReplicaTarget(ReplicaId(0), spec.node, "", spec.role) for spec in command.target]
+    return msgspec.structs.replace(entry, target=places)
 
 
 def lost_volumes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float]) -> list[NodeId]:
@@ -148,14 +192,14 @@ def _diagnose(
         resting = node.state == "maintenance"
         if node.state == "left" or node.id in lost:
             trouble.gone.add(node.id)
-        elif node.id in draining:
-            trouble.leaving.add(node.id)
         elif not resting and down > 0 and down >= rule.node_loss_grace_seconds:
             trouble.away.add(node.id)
         elif not resting and down > 0 and down >= rule.log_only_after_seconds:
             trouble.absent.add(node.id)
-        elif not resting and down == 0:
+        elif not resting and down == 0 and node.id not in draining:
             trouble.free.append(node.id)
+        if node.state != "left" and node.id in draining:
+            trouble.leaving.add(node.id)
     trouble.free.sort()
     trouble.sites = {
         site.node: site for site in sites_of(list(cluster_map.nodes.values()), _placement_rule(cluster_map))
@@ -195,8 +239,9 @@ def _plan_targets(
         commands.append(SetTarget(entry.id, target, fence))
     reasons = []
     if stuck:
-        code = SCALE_IN_BLOCKED if trouble.leaving else NO_SPARE_NODE
-        reasons.append(Reason(code, f"{stuck} partitions have a replica to replace and no free node that may take it"))
+        reasons.append(
+            Reason(NO_SPARE_NODE, f"{stuck} partitions have a replica to replace and no free node that may take it")
+        )
     if held_back:
         reasons.append(Reason(THROTTLED, f"{held_back} partitions wait: {rule.moves_max} are on the move already"))
     return commands, reasons
@@ -212,6 +257,14 @@ def wanted_voters(cluster_map: ClusterMap, entry: PartitionEntry) -> int:
 def is_moving(entry: PartitionEntry) -> bool:
     """Whether the group's last reported members are not yet what the target asks for."""
     return {(p.replica, p.role) for p in entry.members} != {(p.replica, p.role) for p in entry.target}
+
+
+def replicas_moving(cluster_map: ClusterMap) -> int:
+    """Replicas that targets ask for and that are no members yet, as far as was reported."""
+    return sum(
+        len({p.replica for p in entry.target} - {p.replica for p in entry.members})
+        for entry in cluster_map.partitions.values()
+    )
 
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:

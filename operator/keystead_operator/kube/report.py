@@ -1,6 +1,7 @@
 """What a round amounts to for people: the statuses of a StorageCluster and its Tables."""
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from keystead_operator.manifests.policies import disruption_budget
 from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, Note, UpdateTable
 from keystead_operator.plan.splits import SPLITTING
 from keystead_operator.quorum import disruptions_allowed
+from keystead_operator.rescale_progress import RescaleProgress, progress
 from keystead_operator.spec.resources import DeclaredTable
 from keystead_operator.status import Condition, cluster_status, table_conditions, table_status
 from keystead_operator.substrate import Round
@@ -44,6 +46,7 @@ class Reporter:
         self._applier = applier
         self._writer = StatusWriter(client, cache)
         self._last_map: ClusterMap | None = None
+        self._rescale: RescaleProgress | None = None
 
     async def report(self, substrate: KubeSubstrate, done: Round) -> None:
         """Writes what changed. Raises KubeError."""
@@ -69,7 +72,8 @@ class Reporter:
         mine = notes.get(f"StorageCluster/{resource.head.name}", [])
         busy = [_what(action) for action in done.plan.actions[:3]]
         busy += [note.message for note in mine if note.reason in BUSY_WAITS]
-        status = cluster_status(view, mine, busy)
+        self._rescale = progress(self._rescale, done.plan.moves, time.time())
+        status = cluster_status(view, mine, busy, self._rescale)
         identity = substrate.identity.now
         if identity is not None:
             status["clusterId"] = identity.cluster_id

@@ -31,6 +31,7 @@ from keystead_operator.plan.actions import (
     MarkLeft,
     NameFounders,
     PlanSplit,
+    RemoveNode,
     RestartNode,
     SetTarget,
     StartNode,
@@ -241,6 +242,8 @@ class KubeSubstrate:
                 await self._stop(self._place(name))
             case RestartNode(name, reason):
                 await self._restart(self._place(name), reason)
+            case RemoveNode(name, reason):
+                await self._remove(self._place(name), reason)
             case GiveUpVolume(name, reason):
                 await self._give_up(self._place(name), reason)
             case GrowVolume(name):
@@ -333,6 +336,17 @@ class KubeSubstrate:
         }
         self._cache.see(CLAIM, await self._client.merge(CLAIM, self.frame.namespace, place.claim.head.name, patch))
         log.info("volume grows", cluster=self.frame.cluster, name=place.claim.head.name, size=size)
+
+    async def _remove(self, place: Place, reason: str) -> None:
+        """The volumes first, so that no pod is started over them again; they go when the pod has ended."""
+        log.info("place removed", cluster=self.frame.cluster, name=place.name, reason=reason)
+        for head in [one.head for one in place.claims]:
+            if not head.deleting:
+                await self._client.delete(
+                    CLAIM, head.namespace, head.name, uid=head.uid, resource_version=head.resource_version
+                )
+        if place.pod is not None and not place.pod.head.deleting:
+            await self._stop(place)
 
     async def _give_up(self, place: Place, reason: str) -> None:
         """The volume first, so that no pod is started over it again; then the pod, without waiting for its machine."""

@@ -1,6 +1,8 @@
 """Where things are in a data directory, and how small files are replaced whole."""
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -57,6 +59,15 @@ class DataDir(msgspec.Struct, frozen=True):
 
     def node_pid(self, name: str) -> Path:
         return self.run / f"{name}.pid"
+
+
+def remove_tree(path: Path) -> None:
+    """Takes a directory away, first of all its name: what is cut off leaves a remainder that nobody takes for it."""
+    doomed = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        path.replace(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:

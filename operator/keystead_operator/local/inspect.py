@@ -13,6 +13,7 @@ from keystead_operator.local.preflight import LOOPBACK
 from keystead_operator.local.processes import left_behind
 from keystead_operator.local.substrate import admin_address
 from keystead_operator.node_status import NodeStatus
+from keystead_operator.rescale_progress import RescaleProgress
 
 
 class ProcessReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -40,6 +41,7 @@ class SupervisorReport(msgspec.Struct, frozen=True):
     began_at: float = 0.0
     processes: list[ProcessReport] = []
     notes: list[NoteReport] = []
+    rescale: RescaleProgress | None = None
 
 
 EMPTY_REPORT = SupervisorReport(False)

@@ -22,7 +22,7 @@ from keystead_operator.local.preflight import (
     port_is_free,
 )
 from keystead_operator.local.processes import left_behind
-from keystead_operator.plan.nodes import node_name
+from keystead_operator.plan.rescale import node_name
 from keystead_operator.spec.crd import API_VERSION
 
 CLUSTER_NAME: Final = "keystead"
@@ -124,8 +124,6 @@ def _existing(found: ClusterFile, options: UpOptions) -> ClusterFile:
     zones = {place.zone for place in found.places}
     if options.zones is not None and options.zones != len(zones):
         raise CannotStart(f"the nodes are in {len(zones)} zones already, and stay there", EXIT_INVALID)
-    if options.nodes is not None and options.nodes < len(found.places):
-        raise CannotStart(f"{len(found.places)} nodes exist, and nodes are not taken away yet", EXIT_INVALID)
     if options.port is None:
         api_ports = [place.api_port for place in found.places]
         check_ports(api_ports)

@@ -11,7 +11,7 @@ from keystead_core.cluster_map import ClusterMap
 from keystead_operator.admin_client import AdminClient
 from keystead_operator.catalog_access import CatalogAccess
 from keystead_operator.local.cluster_file import ClusterFile, Place, write_cluster_file
-from keystead_operator.local.files import DataDir, replace_file
+from keystead_operator.local.files import DataDir, remove_tree, replace_file
 from keystead_operator.local.objects import ObjectStore
 from keystead_operator.local.preflight import LOOPBACK, free_ports, port_is_free
 from keystead_operator.local.processes import NodeProcess
@@ -29,6 +29,7 @@ from keystead_operator.plan.actions import (
     MarkLeft,
     NameFounders,
     PlanSplit,
+    RemoveNode,
     RestartNode,
     SetTarget,
     StartNode,
@@ -107,6 +108,8 @@ class LocalSubstrate:
                 await self._start(name)
             case StopNode(name):
                 await self.processes[name].kill()
+            case RemoveNode(name):
+                await self._remove_place(name)
             case RestartNode() | GiveUpVolume() | GrowVolume():
                 raise AssertionError(
                     f"a process of this machine has no template, no other machine and no size of volume: {action}"
@@ -148,6 +151,18 @@ class LocalSubstrate:
         place = Place(name, zone, api, peer, admin)
         self._write(msgspec.structs.replace(self.cluster, places=(*self.cluster.places, place)))
         self.processes[name] = NodeProcess(self.data, name)
+
+    async def _remove_place(self, name: str) -> None:
+        """The volume before the place: whoever is cut off between the two finds the place, and goes on."""
+        process = self.processes.pop(name, None)
+        if process is not None:
+            await process.stop()
+            process.release()
+        remove_tree(self.data.volume(name))
+        for path in (self.data.node_config(name), self.data.node_pid(name), self.data.node_log(name)):
+            path.unlink(missing_ok=True)
+        kept = tuple(place for place in self.cluster.places if place.name != name)
+        self._write(msgspec.structs.replace(self.cluster, places=kept))
 
     async def _start(self, name: str) -> None:
         place = self.cluster.place(name)

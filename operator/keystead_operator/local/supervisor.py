@@ -23,6 +23,7 @@ from keystead_operator.local.inspect import (
 from keystead_operator.local.preflight import SupervisorRecord
 from keystead_operator.local.substrate import LocalSubstrate
 from keystead_operator.plan.actions import CreateTable, DeleteTable, ForgetTable, UpdateTable
+from keystead_operator.rescale_progress import progress
 from keystead_operator.substrate import Failure, Round, reconcile
 
 STARTING_SECONDS: Final = 0.2
@@ -82,7 +83,9 @@ class Supervisor:
             self._last_map,
         )
         ready = self._is_ready(substrate, done, view)
-        self._report = report = SupervisorReport(ready, began_at, _processes(substrate), _notes(done))
+        before = self._report.rescale if self._report is not None else None
+        rescale = progress(before, done.plan.moves, began_at)
+        self._report = report = SupervisorReport(ready, began_at, _processes(substrate), _notes(done), rescale)
         temporary = self._data.reconcile_file.with_suffix(".tmp")
         temporary.write_bytes(msgspec.json.encode(report))
         temporary.replace(self._data.reconcile_file)

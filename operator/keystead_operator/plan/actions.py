@@ -38,6 +38,13 @@ class GiveUpVolume(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
+class RemoveNode(msgspec.Struct, frozen=True, tag=True):
+    """Take a place away for good: its process and its volume, whose node has left or was never one."""
+
+    name: str
+    reason: str
+
+
 class GrowVolume(msgspec.Struct, frozen=True, tag=True):
     """Ask for the declared size of the place's volume."""
 
@@ -124,6 +131,7 @@ Action = (
     | StopNode
     | RestartNode
     | GiveUpVolume
+    | RemoveNode
     | GrowVolume
     | NameFounders
     | FormCatalog
@@ -147,8 +155,18 @@ class Note(msgspec.Struct, frozen=True):
     message: str
 
 
+class Moves(msgspec.Struct, frozen=True):
+    """How many replicas have still to move: `waiting` have not begun, `moving` are on the way. `leaving`: the names of
+    nodes that are being emptied."""
+
+    waiting: int = 0
+    moving: int = 0
+    leaving: tuple[str, ...] = ()
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """What to do, in this order, and what not to do and why."""
+    """What to do, in this order, and what not to do and why; and how much has yet to move after that."""
 
     actions: tuple[Action, ...] = ()
     notes: tuple[Note, ...] = ()
+    moves: Moves = Moves()

@@ -4,46 +4,37 @@ A group's preferred master is the first place of its target. After replacements 
 order of targets is changed, never who is in them. Only in quiet: nothing is done while a node is away or replicas move.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from keystead_core.catalog.commands import ReplicaSpec
 from keystead_core.catalog.repair import is_moving
-from keystead_core.cluster_map import ClusterMap
+from keystead_core.cluster_map import ClusterMap, PartitionEntry
 from keystead_core.ids import NodeId
+from keystead_core.preferred import level_masters
 from keystead_operator.plan.actions import Action, Note, SetTarget
 from keystead_operator.plan.state import Observed
 
 CHANGES_MAX: Final = 32
-"""Hand-overs that one plan may bring about."""
-IMBALANCE: Final = 2
-"""A group's first place is changed only if that makes the most and the least loaded of the two come nearer."""
+"""Hand-overs that one plan may bring about, more or less: a chain of them is not cut."""
 
 
 def plan_masters(observed: Observed) -> Iterator[Action | Note]:
     cluster_map = observed.map
     if cluster_map is None or not _is_quiet(cluster_map, observed):
         return
-    first = {node.id: 0 for node in cluster_map.nodes.values() if node.state == "active"}
+    active = {node.id for node in cluster_map.nodes.values() if node.state == "active"}
     entries = [cluster_map.partitions[number] for number in sorted(cluster_map.partitions)]
-    for entry in entries:
-        if entry.target and entry.target[0].node in first:
-            first[entry.target[0].node] += 1
-    changes = 0
-    for entry in entries:
-        places = [place for place in entry.target if place.node in first]
-        if len(places) < len(entry.target) or len(places) < 2 or any(place.role != "voter" for place in places):
-            continue
-        held = entry.target[0].node
-        best = min((place.node for place in places), key=lambda node: (first[node], node))
-        if first[held] - first[best] < IMBALANCE:
-            continue
-        first[held] -= 1
-        first[best] += 1
-        yield SetTarget(entry.id, _with_first(best, [place.node for place in entry.target]))
-        changes += 1
-        if changes == CHANGES_MAX:
-            return
+    free = [entry for entry in entries if _may_change(entry, active)]
+    others = Counter(entry.target[0].node for entry in entries if entry.target and not _may_change(entry, active))
+    groups = [[place.node for place in entry.target] for entry in free]
+    for number, first in level_masters(groups, active, others, CHANGES_MAX).items():
+        yield SetTarget(free[number].id, _with_first(first, groups[number]))
+
+
+def _may_change(entry: PartitionEntry, active: set[NodeId]) -> bool:
+    return len(entry.target) > 1 and all(place.node in active and place.role == "voter" for place in entry.target)
 
 
 def _with_first(node: NodeId, members: list[NodeId]) -> tuple[ReplicaSpec, ...]:

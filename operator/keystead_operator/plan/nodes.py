@@ -8,7 +8,6 @@ from keystead_core.cluster_map import ClusterSettings
 from keystead_core.ids import ReplicaId
 from keystead_operator.plan.actions import (
     Action,
-    AddNode,
     FormCatalog,
     GrowVolume,
     MarkBootstrapped,
@@ -18,40 +17,19 @@ from keystead_operator.plan.actions import (
     StopNode,
     UpdateSettings,
 )
+from keystead_operator.plan.rescale import removable
 from keystead_operator.plan.state import Desired, Founder, Observed, ObservedNode
 
 CATALOG_REPLICAS_MAX = 3
 DEFAULT_SETTINGS = ClusterSettings()
 
 
-def node_name(number: int) -> str:
-    return f"node-{number}"
-
-
-def zone_names(desired: Desired) -> tuple[str, ...]:
-    """The zones to spread over: the declared ones, else one a node up to three."""
-    return desired.cluster.zones or tuple(f"zone-{chr(ord('a') + n)}" for n in range(min(desired.cluster.nodes, 3)))
-
-
-def plan_places(desired: Desired, observed: Observed) -> Iterator[Action | Note]:
-    """As many places as declared. A place is not taken away here: its replicas would have to move out first."""
-    existing = {node.name for node in observed.nodes}
-    zones = zone_names(desired)
-    for number in range(desired.cluster.nodes):
-        name = f"{desired.place_prefix}{node_name(number)}"
-        if name not in existing:
-            yield AddNode(name, zones[number % len(zones)])
-    if len(existing) > desired.cluster.nodes:
-        yield Note(
-            f"StorageCluster/{desired.cluster.name}",
-            "ScaleInBlocked",
-            f"{len(existing)} nodes exist and {desired.cluster.nodes} are declared: nodes are not taken away yet",
-        )
-
-
-def plan_processes(observed: Observed) -> Iterator[Action | Note]:
-    """A process on each place, and none over a volume that is gone."""
+def plan_processes(desired: Desired, observed: Observed) -> Iterator[Action | Note]:
+    """A process on each place, and none over a volume that is gone or about to be taken away."""
+    leaving = {node.name for node in removable(desired, observed)}
     for node in observed.nodes:
+        if node.name in leaving:
+            continue
         if node.running and node.volume_lost:
             yield StopNode(node.name, "its volume is gone")
         elif not node.running and node.start_in_seconds <= 0:

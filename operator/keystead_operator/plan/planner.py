@@ -1,10 +1,11 @@
 """plan(): one observation in, one plan out."""
 
-from keystead_operator.plan.actions import Action, MarkLeft, Note, Plan, RestartNode, SetTarget
+from keystead_operator.plan.actions import Action, MarkLeft, Moves, Note, Plan, RestartNode, SetTarget
 from keystead_operator.plan.losses import plan_losses, plan_stranded
 from keystead_operator.plan.masters import plan_masters
-from keystead_operator.plan.nodes import plan_catalog, plan_places, plan_processes, plan_settings
+from keystead_operator.plan.nodes import plan_catalog, plan_processes, plan_settings
 from keystead_operator.plan.repairs import plan_repairs
+from keystead_operator.plan.rescale import plan_places
 from keystead_operator.plan.rollout import plan_rollout
 from keystead_operator.plan.splits import plan_splits
 from keystead_operator.plan.state import Desired, Observed
@@ -19,7 +20,7 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         return Plan((), (Note(f"StorageCluster/{desired.cluster.name}", "Ending", desired.ending),))
     steps = [
         *plan_places(desired, observed),
-        *plan_processes(observed),
+        *plan_processes(desired, observed),
         *plan_catalog(desired, observed),
         *plan_settings(desired, observed),
         *plan_tables(desired, observed),
@@ -33,9 +34,12 @@ def plan(desired: Desired, observed: Observed) -> Plan:
         steps += plan_masters(observed)
     actions: list[Action] = []
     notes: list[Note] = []
+    moves = Moves()
     for step in steps:
-        if isinstance(step, Note):
+        if isinstance(step, Moves):
+            moves = step
+        elif isinstance(step, Note):
             notes.append(step)
         else:
             actions.append(step)
-    return Plan(tuple(actions), tuple(notes))
+    return Plan(tuple(actions), tuple(notes), moves)

@@ -20,6 +20,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     nodes: int
+    remove_nodes: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
     replicas: int = 3
     write_quorum: int = 0
@@ -74,6 +75,7 @@ def cluster_spec(manifest: dict[str, Any]) -> ClusterSpec:
     return ClusterSpec(
         name=manifest["metadata"]["name"],
         nodes=spec["nodes"],
+        remove_nodes=tuple(spec.get("removeNodes", ())),
         zones=tuple(spec["zones"].get("names", ())),
         replicas=replication["replicas"],
         write_quorum=replication.get("writeQuorum", 0),

@@ -189,6 +189,12 @@ def _spec() -> Schema:
         "The desired cluster.",
         {
             "nodes": integer("Number of nodes.", 1, NODES_MAX, default=3),
+            "removeNodes": string_set(
+                "Names of nodes that go, others than by the number of nodes alone; each keeps its replicas until they "
+                "are elsewhere. With fewer nodes declared nobody comes in their place.",
+                text("Name of a node.", length_max=63, minLength=1),
+                items_max=NODES_MAX,
+            ),
             "zones": with_own_default(_zones()),
             "storage": with_own_default(_storage()),
             "resources": with_own_default(_resources()),
@@ -256,6 +262,18 @@ def _status() -> Schema:
             "zones": integer("Zones with a serving node.", 0, NODES_MAX),
             "tables": integer("Tables in the catalog.", 0, 1_000_000),
             "partitions": integer("Partitions of all tables.", 0, 1_000_000),
+            "rescale": struct(
+                "Replicas on the move between nodes; absent while none has to.",
+                {
+                    "moved": long("Replicas that have moved since this began.", 0, LONG_MAX),
+                    "toMove": long("Replicas that have to, in all.", 0, LONG_MAX),
+                    "moving": long("Replicas that are on the way now.", 0, LONG_MAX),
+                    "leaving": string_set(
+                        "Nodes that are being emptied.", text("Name of a node.", length_max=63), items_max=NODES_MAX
+                    ),
+                    "secondsLeft": long("How long it takes yet, at the speed so far.", 0, LONG_MAX),
+                },
+            ),
             "selector": text("Label selector of the pods.", length_max=1024),
             "endpoint": text("Address for clients.", length_max=1024),
         },
