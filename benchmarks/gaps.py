@@ -27,10 +27,12 @@ SETTLE_SECONDS_MAX = 60.0
 
 
 class Puts:
-    """Puts sent at a steady rate from a thread of its own, until the block ends. `acked`: monotonic seconds."""
+    """Puts sent at a steady rate from a thread of its own, until the block ends. `acked`: monotonic seconds; `waits`:
+    when each of those was sent, and when it was acknowledged."""
 
     def __init__(self, server: Server, addresses: list[str]) -> None:
         self.acked: list[float] = []
+        self.waits: list[tuple[float, float]] = []
         self.failed = 0
         self._server, self._addresses = server, addresses
         self._stop = threading.Event()
@@ -77,15 +79,21 @@ class Puts:
                 "X-Amz-Date": "20260101T000000Z",
                 "Authorization": AUTHORIZATION,
             }
+        sent = time.monotonic()
         try:
             async with session.post(url, data=body, headers=headers) as answer:
                 await answer.read()
                 if answer.status == 200:
                     self.acked.append(time.monotonic())
+                    self.waits.append((sent, self.acked[-1]))
                     return
         except (aiohttp.ClientError, TimeoutError):
             pass
         self.failed += 1
+
+    def longest_wait(self, since: float, until: float) -> float:
+        """Seconds that the slowest put took of those that were sent in that time."""
+        return max((acked - sent for sent, acked in self.waits if since <= sent <= until), default=float("inf"))
 
     def longest_gap_since(self, start: float) -> float:
         """Seconds; the put before `start` counts as its begin."""

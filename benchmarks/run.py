@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gaps, index_lag, many_partitions, placement, requests, signatures, throughput
+from benchmarks import gaps, index_lag, many_partitions, placement, requests, signatures, splits, throughput
 from benchmarks.programs import MissingProgram
 from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
@@ -37,6 +37,7 @@ CASES: dict[str, Case] = {
     "signatures": _in_rounds(signatures.compare),
     "failover": lambda quick: gaps.failover(3 if quick else 20),
     "handover": lambda quick: gaps.handover(3 if quick else 20),
+    "splits": lambda quick: splits.pauses(5 if quick else 50),
     "idle": lambda quick: many_partitions.idle(100 if quick else 1000),
     "restart": lambda quick: many_partitions.restart(*((100, 0.05, 1) if quick else (1000, 1.0, 3))),
 }
