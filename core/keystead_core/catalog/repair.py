@@ -240,7 +240,7 @@ def _split_cannot_be(entry: PartitionEntry, trouble: _Trouble) -> bool:
 def _target(
     entry: PartitionEntry, wanted: int, trouble: _Trouble, ledger: Ledger, rule: PlacementRule
 ) -> list[ReplicaSpec] | None:
-    """Where the group should live, but for the copies of a split; None: as it is, for now or because no site is free."""
+    """Where the group should live but for the copies of a split; None: as it is, for now or because no site is free."""
     moves, cannot_be = is_moving(entry), _split_cannot_be(entry, trouble)
     entry = msgspec.structs.replace(entry, target=_without_copies(entry))
     stay = [place.node for place in entry.target if place.role == "voter" and trouble.holds(place.node)]
