@@ -118,5 +118,14 @@ def ledger_of(partitions: list[PartitionEntry]) -> Ledger:
     """The ledger of where the groups should live."""
     ledger = Ledger()
     for entry in partitions:
-        ledger.add([place.node for place in entry.target])
+        for group in groups_of(entry):
+            ledger.add(group)
     return ledger
+
+
+def groups_of(entry: PartitionEntry) -> list[list[NodeId]]:
+    """Where the group's replicas are to live, and those of the right half that it is about to give away."""
+    groups = [[place.node for place in entry.target]]
+    if entry.split is not None and not entry.split.done:
+        groups.append([place.node for place in entry.split.members])
+    return groups

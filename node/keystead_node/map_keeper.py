@@ -25,7 +25,7 @@ from keystead_core.cluster_map import (
 )
 from keystead_core.hosting import Hosted, plan_hosting, plan_removed
 from keystead_core.ids import CATALOG_PARTITION, Boot, NodeId, PartitionId
-from keystead_core.replication.events import HostReplica, Maintain, Resume, SetTarget
+from keystead_core.replication.events import DropReplica, HostReplica, Maintain, Resume, SetTarget
 from keystead_core.replication.membership import Membership
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.catalog_host import CatalogHost
@@ -82,6 +82,10 @@ class MapKeeper:
         """A group is mastered here, or its membership has changed."""
         self.awaits_split: Callable[[PartitionEntry], bool] = lambda entry: False
         """Whether a replica here of the group that this one was split from is going to make it."""
+        self.is_source: Callable[[PartitionId], bool] = lambda partition: False
+        """Whether a replica here has rows that the right group of a split is still to be made of."""
+        self.held: set[PartitionId] = set()
+        """Partitions whose replicas here would be dropped, were they not such sources."""
         self.on_renounced: Callable[[str], None] = lambda reason: None
         shell.on_mastership = self.on_mastership
 
@@ -196,6 +200,9 @@ class MapKeeper:
                 if isinstance(event, HostReplica) and event.founding is not None and not self.may_found:
                     log.error("not founding a replica on a damaged volume", partition=entry.id)
                     continue
+                if isinstance(event, DropReplica) and self.is_source(entry.id):
+                    self.held.add(entry.id)
+                    break
                 if isinstance(event, SetTarget):
                     if self._targets.get(entry.id) == event:
                         continue
@@ -207,6 +214,13 @@ class MapKeeper:
         hosted = {p: found for p in removed if (found := self._hosted(p)) is not None}
         for drop in plan_removed(self.map, hosted, removed):
             self._shell.post(drop)
+
+    def look_at_held(self) -> None:
+        """Drops what waited for a right group to be made, where it need not wait any more."""
+        if not self.held:
+            return
+        held, self.held = self.held, set()
+        self._react([self.map.partitions[partition] for partition in held if partition in self.map.partitions], [])
 
     def look_again(self, entry: PartitionEntry) -> None:
         """Something that hosting depends on may have changed, beside the map."""

@@ -18,7 +18,7 @@ import structlog
 
 from keystead_core.catalog.commands import Command, RefuseSplit, ReportSplit, SettleSplit
 from keystead_core.cluster_map import MapDelta, PartitionEntry, SplitPlan
-from keystead_core.ids import MILLISECOND, PartitionId
+from keystead_core.ids import MILLISECOND, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication.events import HostReplica, ProposeSplit
 from keystead_core.replication.replica import Replica
@@ -53,7 +53,7 @@ class Splitter:
         self.made = 0
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True)
-        keeper.awaits_split = self.is_going_to_make
+        keeper.awaits_split, keeper.is_source = self.is_going_to_make, self.is_source
 
     # -- what wakes it ----------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class Splitter:
         for entry in entries:
             if entry.split is not None or entry.left:
                 self._open.add(entry.id)
-        if self._open or self._in_rows:
+        if self._open or self._in_rows or self._keeper.held:
             self._wanted.set()
 
     def on_split(self, partition: PartitionId) -> None:
@@ -78,7 +78,8 @@ class Splitter:
             await self._wanted.wait()
             self._wanted.clear()
             self._look()
-            if self._open or self._in_rows:
+            self._keeper.look_at_held()
+            if self._open or self._in_rows or self._keeper.held:
                 asyncio.get_running_loop().call_later(LOOK_SECONDS, self._wanted.set)
 
     def _look(self) -> None:
@@ -176,15 +177,33 @@ class Splitter:
         await self._tell(ReportSplit(partition, encode_split(split), point.epoch))
 
     def _make_soon(self, partition: PartitionId, point: LogPoint, split: Split) -> None:
-        own = self._shell.core.id
-        replica = next((member.replica for member in split.members if member.node == own), None)
-        core = self._shell.core
-        if replica is None or split.right in core.replicas or core.tombstones.get(split.right, 0) >= replica:
-            return
-        if self._keeper.map.is_deleted(split.right):
+        replica = self._replica_to_make(split)
+        if replica is None:
             return
         event = HostReplica(split.right, replica, membership_of(split, point.epoch), point)
         self._soon(f"make {split.right}", self._make(partition, event, split))
+
+    def _replica_to_make(self, split: Split) -> ReplicaId | None:
+        """Of the right group; None where this node makes none, or has made it."""
+        core = self._shell.core
+        replica = next((member.replica for member in split.members if member.node == core.id), None)
+        if replica is None or split.right in core.replicas or core.tombstones.get(split.right, 0) >= replica:
+            return None
+        return None if self._keeper.map.is_deleted(split.right) else replica
+
+    def is_source(self, partition: PartitionId) -> bool:
+        """Whether a right replica here is still to be made of the partition's rows, which have to stay until then."""
+        r = self._shell.core.replicas.get(partition)
+        if r is None or r.is_log_only:
+            return False
+        store = self._shell.stores.opened(partition)
+        splits = [split for _, split in store.rows.splits()] if store is not None and store.rows is not None else []
+        splits += [split for lsn, split in r.log.splits if r.applied_lsn < lsn <= r.commit_lsn]
+        return any(self._replica_to_make(split) is not None and not self._is_settled(split) for split in splits)
+
+    def _is_settled(self, split: Split) -> bool:
+        right = self._keeper.map.partitions.get(split.right)
+        return right is not None and not right.left
 
     async def _make(self, partition: PartitionId, event: HostReplica, split: Split) -> None:
         """The right replica's rows, durably, and then the replica."""
@@ -193,10 +212,12 @@ class Splitter:
         shutil.rmtree(staged, ignore_errors=True)
         rows = await stores.get(partition).open()
         await stores.in_thread(rows.flush)
+        if stores.get(partition).rows is not rows or not any(known.right == split.right for _, known in rows.splits()):
+            return  # The rows were replaced, or dropped, meanwhile: by others that may have let the right half go.
         # On the loop, so that nothing is applied meanwhile: 4 ms, most of it flushed already.
         rows.checkpoint(staged)
         await stores.in_thread(stores.make_right, staged, event.base, split)
-        if split.right in self._shell.core.replicas:
+        if self._replica_to_make(split) is None:
             return
         stores.replace_rows(split.right, staged, event.base)
         self._shell.post(event)

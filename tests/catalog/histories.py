@@ -12,11 +12,15 @@ from keystead_core.catalog.commands import (
     InitCluster,
     LockRequest,
     NodeLeft,
+    PlanSplit,
+    RefuseSplit,
     RegisterNode,
     ReplicaSpec,
     ReportGroups,
+    ReportSplit,
     SetNodeState,
     SetTarget,
+    SettleSplit,
     TakeLocks,
     UpdateSettings,
     UpdateTable,
@@ -24,6 +28,7 @@ from keystead_core.catalog.commands import (
 from keystead_core.catalog.table_changes import Encryption, Expiry, TableChange
 from keystead_core.cluster_map import ClusterSettings, ReplicaTarget
 from keystead_core.ids import PartitionId, ReplicaId
+from keystead_core.split.record import Split, encode_split
 from tests.catalog.cluster import CLUSTER, make_node, make_table
 
 NODES = st.integers(1, 7)
@@ -59,6 +64,15 @@ MEMBERS = st.lists(
     min_size=1,
     max_size=3,
 )
+SPLIT_KEYS = st.sampled_from([b"\x20", b"\x40", b"\x60"])
+SPLITS = st.builds(
+    lambda right, low, at, high, members: encode_split(Split(right, low, at, high, tuple(members), 0, 1, 1_000_000)),
+    PARTITIONS,
+    st.just(b"") | SPLIT_KEYS,
+    SPLIT_KEYS,
+    st.none() | SPLIT_KEYS,
+    MEMBERS,
+)
 COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(RegisterNode, st.just(CLUSTER), st.builds(make_node, NODES, boot=st.integers(1, 3))),
     st.builds(NodeLeft, NODE_IDS, FENCES, st.booleans()),
@@ -88,6 +102,10 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
         ),
         FENCES,
     ),
+    st.builds(PlanSplit, PARTITIONS, st.just(b"") | SPLIT_KEYS, st.just("size"), FENCES),
+    st.builds(RefuseSplit, PARTITIONS, PARTITIONS, st.text(max_size=3)),
+    st.builds(ReportSplit, PARTITIONS, SPLITS, st.integers(1, 4)),
+    st.builds(SettleSplit, PARTITIONS),
     st.builds(Fence, st.sampled_from(["x", "y"]), st.integers(0, 2)),
     st.builds(
         UpdateSettings, st.builds(ClusterSettings, replicas=st.integers(1, 3), peers_max=st.integers(1, 4)), FENCES

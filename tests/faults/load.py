@@ -37,7 +37,8 @@ class Load:
     """`with Load(endpoints, "table") as load: ...` runs clients meanwhile; `load.history` is what they saw.
 
     `pause_ms`: what a client waits after each request, on average. `name`: of the run, part of its keys and values; no
-    two runs on a table may share one. `trust`: whom to believe where endpoints are https.
+    two runs on a table may share one. `trust`: whom to believe where endpoints are https. `request_seconds_max`: longer
+    where nodes are not to die, so that what fails is the answer of one, and not the patience of a client.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Load:
         value_bytes: int = 100,
         name: str = "",
         trust: ssl.SSLContext | None = None,
+        request_seconds_max: float = REQUEST_SECONDS_MAX,
     ) -> None:
         self.endpoints = list(endpoints)
         self.table = table
@@ -63,6 +65,7 @@ class Load:
         self._writers, self._readers, self._pause_ms, self._deletes = writers, readers, pause_ms, deletes
         self._padding = "x" * value_bytes
         self._values: dict[str, str] = {}
+        self._request_seconds_max = request_seconds_max
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all_clients()), name="load", daemon=True)
         self.crash: BaseException | None = None
@@ -76,13 +79,13 @@ class Load:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(REQUEST_SECONDS_MAX + 10)
+        self._thread.join(self._request_seconds_max + 10)
         assert not self._thread.is_alive(), "a client does not stop"
         if self.crash is not None:
             raise self.crash
 
     async def _all_clients(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX, sock_connect=CONNECT_SECONDS_MAX)
+        timeout = aiohttp.ClientTimeout(total=self._request_seconds_max, sock_connect=CONNECT_SECONDS_MAX)
         # A name is looked up once: what is measured is the store, not the name service.
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=None)
         try:

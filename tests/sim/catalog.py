@@ -144,6 +144,8 @@ class Catalog:
         members = [m.replica for m in group.reported.members]
         is_out = Hosted.of(replica).is_out(group.reported.version, group.reported.epoch)
         if is_out and replica.id not in members and (wanted is None or wanted.replica != replica.id):
+            if self.splits.is_source(process, replica):
+                return
             process.later(self.cluster.network.latency(), process.step, ev.DropReplica(partition, replica.id))
         elif process.targets.get(partition) != group.said and (group.was_changed or self.random.random() < 0.3):
             process.targets[partition] = group.said

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import PartitionId
+from keystead_core.ids import PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
+from keystead_core.replication.replica import Replica
 from keystead_core.split.record import Split, encode_split, membership_of
 from tests.sim.rows import key_bytes
 from tests.sim.violation import demand
@@ -152,13 +153,25 @@ class Splits:
 
     def make_soon(self, process: Process, partition: PartitionId, point: LogPoint, split: Split) -> None:
         """The process makes its right replica, if it is to have one."""
-        replica = next((member.replica for member in split.members if member.node == process.node_id), None)
-        if replica is None or split.right in process.core.replicas:
-            return
-        if process.core.tombstones.get(split.right, 0) >= replica:
+        replica = self._replica_to_make(process, split)
+        if replica is None:
             return
         event = ev.HostReplica(split.right, replica, membership_of(split, point.epoch), point)
         process.later(500 + self.random.randrange(5000), process.stores.make_right, partition, event, split)
+
+    @staticmethod
+    def _replica_to_make(process: Process, split: Split) -> ReplicaId | None:
+        replica = next((member.replica for member in split.members if member.node == process.node_id), None)
+        if replica is None or split.right in process.core.replicas:
+            return None
+        return None if process.core.tombstones.get(split.right, 0) >= replica else replica
+
+    def is_source(self, process: Process, r: Replica) -> bool:
+        """As Splitter.is_source."""
+        splits = [split for _, split in process.stores.splits(r.partition)]
+        splits += [split for lsn, split in r.log.splits if r.applied_lsn < lsn <= r.commit_lsn]
+        settled = {group.partition for group in self.catalog.groups.values() if not group.left}
+        return any(self._replica_to_make(process, s) is not None and s.right not in settled for s in splits)
 
     def is_going_to_make(self, process: Process, group: Group) -> bool:
         """As Splitter.is_going_to_make."""

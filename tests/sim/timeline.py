@@ -35,9 +35,12 @@ class Timeline:
         """Runs everything that is due before `until`; then it is `until`."""
         heap = self._heap
         while heap and heap[0][0] < until:
-            self.now, self.current, self.cause, call, args = heapq.heappop(heap)
-            self.executed += 1
-            call(*args)
-            if self.executed > EVENTS_MAX:
-                raise Violation("the run never ends", f"{self.executed} events by {self.now} us")
+            self.run_one()
         self.now = until
+
+    def run_one(self) -> None:
+        self.now, self.current, self.cause, call, args = heapq.heappop(self._heap)
+        self.executed += 1
+        call(*args)
+        if self.executed > EVENTS_MAX:
+            raise Violation("the run never ends", f"{self.executed} events by {self.now} us")

@@ -6,7 +6,7 @@ keys in the order of the last change, so that a delta reads only what is new.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TypeVar
 
 from keystead_core.catalog.results import RowChange
@@ -21,7 +21,7 @@ from keystead_core.cluster_map import (
     in_ranges,
 )
 from keystead_core.ids import Lsn, NodeId, PartitionId
-from keystead_core.ledger import Ledger
+from keystead_core.ledger import Ledger, groups_of
 
 _Key = TypeVar("_Key", str, NodeId, PartitionId)
 
@@ -112,16 +112,16 @@ class Contents:
 
     def delete_unborn(self, partition: PartitionId) -> None:
         """Makes the id of a partition that never came into the map known as deleted: replicas may be there."""
-        _note(self._partitions_removed, partition, self._version)
-        self._pending[row_key(b"q", partition)] = encode_row(self._version)
-        self._add_deleted(partition)
+        self._note_deleted(partition)
         self._forget_old_removals()
         self.touch_map()
 
     def remove_table(self, name: str) -> None:
         """Removes a table and its partitions; their ids stay known as deleted for ever."""
-        for partition in self.by_table.pop(name):
-            self._remove_partition(partition)
+        entries = [self._take_partition(partition) for partition in self.by_table.pop(name)]
+        unborn = [entry.split.right for entry in entries if entry.split is not None and not entry.split.done]
+        for partition in sorted([*(entry.id for entry in entries), *unborn]):  # So no row is put and deleted at once.
+            self._note_deleted(partition)
         del self.tables[name]
         del self._tables_changed[name]
         self.waiting.pop(name, None)
@@ -131,14 +131,16 @@ class Contents:
         self._forget_old_removals()
         self.touch_map()
 
-    def _remove_partition(self, partition: PartitionId) -> None:
+    def _take_partition(self, partition: PartitionId) -> PartitionEntry:
         entry = self.partitions.pop(partition)
-        if entry.split is not None and not entry.split.done:
-            self.delete_unborn(entry.split.right)
-        self._count(entry, self.ledger.remove)
+        for group in groups_of(entry):
+            self.ledger.remove(group)
         del self._partitions_changed[partition]
-        _note(self._partitions_removed, partition, self._version)
         self._pending[row_key(b"p", partition)] = None
+        return entry
+
+    def _note_deleted(self, partition: PartitionId) -> None:
+        _note(self._partitions_removed, partition, self._version)
         self._pending[row_key(b"q", partition)] = encode_row(self._version)
         if self.locks.pop(partition, None) is not None:
             self._pending[row_key(b"l", partition)] = None
@@ -172,21 +174,16 @@ class Contents:
         before = self.partitions.get(entry.id)
         if before is None:
             self.by_table.setdefault(entry.table, []).append(entry.id)
-            if entry.epoch == 0 and entry.table != CATALOG_TABLE:
+            if _is_waited_for(entry):
                 self.waiting[entry.table] = self.waiting.get(entry.table, 0) + 1
         else:
-            self._count(before, self.ledger.remove)
-            if before.epoch == 0 and entry.epoch > 0 and entry.table != CATALOG_TABLE:
+            for group in groups_of(before):
+                self.ledger.remove(group)
+            if _is_waited_for(before) and not _is_waited_for(entry):
                 self.waiting[entry.table] -= 1
-        self._count(entry, self.ledger.add)
+        for group in groups_of(entry):
+            self.ledger.add(group)
         self.partitions[entry.id] = entry
-
-    @staticmethod
-    def _count(entry: PartitionEntry, count: Callable[[list[NodeId]], None]) -> None:
-        """Where the group's replicas are to live, and those of the right half that it is about to give away."""
-        count([place.node for place in entry.target])
-        if entry.split is not None and not entry.split.done:
-            count([place.node for place in entry.split.members])
 
     # --- reading
 
@@ -271,6 +268,11 @@ class Contents:
             deleted=list(self.deleted) if whole or gone else None,
             settings=self.meta.settings,
         )
+
+
+def _is_waited_for(entry: PartitionEntry) -> bool:
+    """Does its table become active with its first master? Not of what came of a split: its range was served before."""
+    return entry.epoch == 0 and entry.table != CATALOG_TABLE and not entry.founding_epoch
 
 
 def _note(changed: dict[_Key, int], key: _Key, version: int) -> None:

@@ -86,19 +86,29 @@ def set_target(contents: Contents, command: SetTarget) -> CatalogReply:
             replica = ReplicaId(next_replica)
             next_replica += 1
         target.append(ReplicaTarget(replica, spec.node, contents.nodes[spec.node].zone, spec.role))
-    if entry.split is not None and not all(place in target for place in entry.target):
-        entry = without_plan(entry, "the partition's replicas had to be moved first")
-    if target != entry.target:
+    new = entry
+    if entry.split is not None and entry.split.done:
+        nodes = {spec.node for spec in command.target}
+        target += [place for place in split_copies(entry) if place.node not in nodes]
+    elif entry.split is not None and not all(place in target for place in entry.target):
+        new = without_plan(entry, "the partition's replicas had to be moved first")
+    new = msgspec.structs.replace(new, target=target)
+    if new != entry:
         contents.meta.next_replica = next_replica
-        contents.put_partition(msgspec.structs.replace(entry, target=target))
+        contents.put_partition(new)
     return CatalogReply()
+
+
+def split_copies(entry: PartitionEntry) -> list[ReplicaTarget]:
+    """The learners that a split has put into the target: of a split that is done, the right half is made of them."""
+    nodes = {member.node for member in entry.split.members} if entry.split is not None else set()
+    return [place for place in entry.target if place.role == "learner" and place.node in nodes]
 
 
 def without_plan(entry: PartitionEntry, reason: str = "") -> PartitionEntry:
     """The entry when nothing is split any more: the extra copies go."""
-    assert entry.split is not None
-    nodes = {member.node for member in entry.split.members}
-    target = [place for place in entry.target if place.role != "learner" or place.node not in nodes]
+    copies = split_copies(entry)
+    target = [place for place in entry.target if place not in copies]
     return msgspec.structs.replace(entry, target=target, split=None, split_refusal=reason)
 
 

@@ -21,6 +21,7 @@ out. Where it is the only free site, the group goes on with one voter less until
 import msgspec
 
 from keystead_core.catalog.commands import Command, NodeLeft, ReplicaSpec, SetTarget
+from keystead_core.catalog.groups import split_copies
 from keystead_core.catalog.rescale import Standing, plan_rescale
 from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry, ReplicaTarget
 from keystead_core.ids import NodeId, ReplicaId
@@ -269,6 +270,8 @@ def replicas_moving(cluster_map: ClusterMap) -> int:
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:
     places = _without_copies(entry)
+    if _split_cannot_be(entry, trouble):
+        return True
     for place in places:
         if place.role != "voter" or place.node in trouble.absent or not trouble.holds(place.node):
             return True
@@ -277,14 +280,22 @@ def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Troubl
 
 def _without_copies(entry: PartitionEntry) -> list[ReplicaTarget]:
     """The target but for the learners that a split in progress has there."""
-    copies = {member.node for member in entry.split.members} if entry.split is not None else set()
-    return [place for place in entry.target if place.role != "learner" or place.node not in copies]
+    copies = split_copies(entry)
+    return [place for place in entry.target if place not in copies]
+
+
+def _split_cannot_be(entry: PartitionEntry, trouble: _Trouble) -> bool:
+    """Is a split planned that waits for a node which will not come? Any new target takes the plan back."""
+    split = entry.split
+    return split is not None and not split.done and any(not trouble.holds(member.node) for member in split.members)
 
 
 def _target(
     entry: PartitionEntry, wanted: int, trouble: _Trouble, ledger: Ledger, rule: PlacementRule
 ) -> list[ReplicaSpec] | None:
-    """Where the group should live; None: as it is, for now or because no site is free."""
+    """Where the group should live but for the copies of a split; None: as it is, for now or because no site is free."""
+    moves, cannot_be = is_moving(entry), _split_cannot_be(entry, trouble)
+    entry = msgspec.structs.replace(entry, target=_without_copies(entry))
     stay = [place.node for place in entry.target if place.role == "voter" and trouble.holds(place.node)]
     logs = [place.node for place in entry.target if place.role == "log-only" and place.node in trouble.free]
     # While somebody is away for a moment only, a log-only voter keeps the seat: the one away may come back to it.
@@ -295,7 +306,7 @@ def _target(
     target: list[ReplicaSpec] | None
     if len(stay) + len(held) == wanted:
         absent = [node for node in stay if node in trouble.absent]
-        if len(absent) == 1 and len(stay) == wanted and not is_moving(entry):
+        if len(absent) == 1 and len(stay) == wanted and not moves:
             return place_log_only(entry, absent[0], sites, ledger, rule)
         target = [*_voters(stay), *_log_only(held)]
     elif len(stay) + len(held) > wanted:
@@ -306,7 +317,7 @@ def _target(
     if target is None or len(target) < entry.write_quorum:
         return None
     same = {(spec.node, spec.role) for spec in target} == {(place.node, place.role) for place in entry.target}
-    return None if same else target
+    return None if same and not cannot_be else target
 
 
 def _fill(

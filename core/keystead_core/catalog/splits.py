@@ -75,10 +75,16 @@ def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at
     if reason != "request" and 0 < table.partitions_max <= len(contents.by_table[table.name]):
         raise Refused(LIMIT_EXCEEDED, f"{table.name} has the {table.partitions_max} partitions that it may have")
     settings = contents.meta.settings
-    if len(contents.by_table[table.name]) >= settings.partitions_per_table_max:
+    planned = [p for p in contents.by_table[table.name] if _is_to_come(contents.partitions[p])]
+    if len(contents.by_table[table.name]) + len(planned) >= settings.partitions_per_table_max:
         raise Refused(LIMIT_EXCEEDED, f"{table.name} has {settings.partitions_per_table_max} partitions, the most")
     if len(contents.partitions) - 1 >= settings.partitions_max:
         raise Refused(LIMIT_EXCEEDED, f"the cluster has {settings.partitions_max} partitions, the most")
+
+
+def _is_to_come(entry: PartitionEntry) -> bool:
+    """Will there be one partition more?"""
+    return entry.split is not None and not entry.split.done
 
 
 def _nodes_of_right(contents: Contents, entry: PartitionEntry, table: TableDefinition) -> list[NodeId]:
@@ -119,12 +125,20 @@ def report(contents: Contents, command: ReportSplit) -> CatalogReply:
     if (split.low, split.high) != (entry.low, entry.high):
         raise Refused(INVALID, f"partition {entry.id} has not the range that it says was split")
     contents.put_partition(_right_of(entry, split, command.epoch))
-    plan = entry.split or SplitPlan(right=split.right, at=split.at, members=list(split.members), reason="")
-    done = msgspec.structs.replace(plan, at=split.at, done=True)
+    known = _done(entry, split)
     contents.put_partition(
-        msgspec.structs.replace(entry, high=split.at, generation=entry.generation + 1, split=done, split_refusal="")
+        msgspec.structs.replace(entry, high=split.at, generation=entry.generation + 1, split=known, split_refusal="")
     )
     return CatalogReply()
+
+
+def _done(entry: PartitionEntry, split: Split) -> SplitPlan:
+    """The plan once its split is reported. A plan made since, in the place of one that was taken back, stays as it is:
+    its turn comes when this split is settled."""
+    plan = entry.split
+    if plan is None:
+        plan = SplitPlan(right=split.right, at=split.at, members=list(split.members), reason="")
+    return plan if plan.right != split.right else msgspec.structs.replace(plan, at=split.at, done=True)
 
 
 def _right_of(entry: PartitionEntry, split: Split, epoch: int) -> PartitionEntry:

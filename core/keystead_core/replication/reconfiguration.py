@@ -13,7 +13,7 @@ import msgspec
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import NO_REPLICA, Epoch, ReplicaId
 from keystead_core.log.record import Kind
-from keystead_core.replication import handover, master
+from keystead_core.replication import handover, master, splitting
 from keystead_core.replication.effects import MastershipChanged
 from keystead_core.replication.membership import Member, Membership, encode_membership
 from keystead_core.replication.membership_steps import next_steps
@@ -121,6 +121,7 @@ def propose(r: Replica, new: Membership) -> str:
         or membership.refusal_of(new)
         or _unmet_by_live(r, new)
         or _known_to_nobody_who_could_stand(r, membership, new)
+        or splitting.refusal_to_remove(r, membership, new)
     )
     if refusal:
         return refusal

@@ -18,6 +18,7 @@ from keystead_core.log.record import Kind
 from keystead_core.replication import master, reconfiguration, suspicion
 from keystead_core.replication.effects import ProposalRefused
 from keystead_core.replication.events import HostReplica, Propose, ProposeSplit
+from keystead_core.replication.membership import Membership
 from keystead_core.replication.replica import Replica
 from keystead_core.replication.replica_log import ReplicaLog
 from keystead_core.split.record import Split, decode_split
@@ -49,8 +50,8 @@ def refusal_of(r: Replica, split: Split) -> str:
         return "it is in the log already"
     if any(lsn > r.commit_lsn for lsn, _ in r.log.splits):
         return "another split is uncommitted"
-    if any(split.at >= known.at for _, known in r.log.splits):
-        return "its range has gone to another partition already"
+    if any(split.high is None or split.high > known.at for _, known in r.log.splits):
+        return "part of its range has gone to another partition already"
     level = reconfiguration.level_members(r)
     live = reconfiguration.live_members(r)
     membership = r.membership
@@ -62,6 +63,23 @@ def refusal_of(r: Replica, split: Split) -> str:
             return f"node {wanted.node} has no copy of the rows"
         if member.replica not in live or (not member.voter and member.replica not in level):
             return f"the copy on node {wanted.node} is not level yet"
+    return ""
+
+
+def refusal_to_remove(r: Replica, membership: Membership, new: Membership) -> str:
+    """Who is to make a right replica of its rows stays until it knows of the commit, if it can be heard of.
+
+    Else, with all of them removed just behind the split, nobody would be left to begin the right group.
+    """
+    ship = r.mastership
+    assert ship is not None
+    leaves = {m.node: m.replica for m in membership.members if m.replica != r.id and new.member(m.replica) is None}
+    live = reconfiguration.live_members(r)
+    for lsn, split in r.log.splits:
+        for node in [member.node for member in split.members if leaves.get(member.node) in live]:
+            progress = ship.progress.get(leaves[node])
+            if progress is None or progress.known_commit_lsn < lsn:
+                return f"node {node} has not heard yet that the split is committed"
     return ""
 
 
