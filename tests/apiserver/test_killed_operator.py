@@ -67,3 +67,31 @@ def test_operator_killed_at_every_write_deletes_a_table(
     cluster.wait("it is gone", lambda: api.find("Table", namespace, "orders") is None, 120)
     assert any("/catalog/command" in death for death in _deaths(operator))
     assert cluster.client().list_tables()["TableNames"] == []
+
+
+@pytest.mark.timeout(600)
+def test_operator_killed_at_every_write_takes_nodes_in_and_out_and_splits(
+    cluster: RunningCluster, start_operator: StartOperator, api: Api, namespace: str, tmp_path: Path
+) -> None:
+    first = start_operator()
+    cluster.create(nodes=3)
+    cluster.create_table(partitions={"count": 1})
+    cluster.wait_table()
+    cluster.put("a")
+    first.stop()
+    cluster.change(nodes=4, removeNodes=["node-0"])
+    api.patch("Table", namespace, "orders", {"spec": {"partitions": {"count": 4}}})
+    operator = _start(start_operator, tmp_path, "after")
+
+    def is_done() -> bool:
+        names = {pod["metadata"]["labels"]["keystead.io/node"] for pod in cluster.pods().values()}
+        table = api.get("Table", namespace, "orders").get("status", {})
+        whole = cluster.condition("StorageCluster", cluster.name, "Available")[0] == "True"
+        level = cluster.condition("Table", "orders", "Degraded")[0] == "False"
+        return len(names) == 4 and "node-0" not in names and table.get("partitions") == 4 and whole and level
+
+    cluster.wait("node-0 is gone, two others came, four partitions serve", is_done, 420)
+    commands = [line for line in _deaths(operator) if "/catalog/command" in line]
+    assert len(commands) >= 5, _deaths(operator)
+    assert len(cluster.claims()) == 4
+    assert cluster.get("a") == "a"
