@@ -37,6 +37,8 @@ from keystead_node.transport.requests import OK, FollowMap, RequestFailed
 log = structlog.get_logger("map")
 
 FOLLOW_SECONDS = 10.0
+OWN_SECONDS = 5.0
+"""After so long without news from the catalog's replica here, another is asked: this one may have been removed."""
 REPORT_PAUSE_SECONDS = 0.02
 SAVE_PAUSE_SECONDS = 0.5
 BOOT_NONCE_BITS = 16
@@ -123,20 +125,26 @@ class MapKeeper:
     async def _follow(self) -> None:
         while True:
             delta = None
-            if self._catalog.state is not None and self._catalog.state.cluster:
-                delta = await self._catalog.wait_for_change(self.map.version, FOLLOW_SECONDS)
-            else:
-                delta = await self._ask_others()
+            if self._has_catalog():
+                delta = await self._catalog.wait_for_change(self.map.version, OWN_SECONDS)
+            if delta is None:
+                delta = await self._ask_others(0 if self._has_catalog() else FOLLOW_SECONDS / 2)
             if delta is None:
                 await asyncio.sleep(0.05)
                 continue
             self._take(delta)
 
-    async def _ask_others(self) -> MapDelta | None:
+    def _has_catalog(self) -> bool:
+        """Whether a replica of the catalog is here. It may be behind, or out of its group without knowing it."""
+        state = self._catalog.state
+        return state is not None and bool(state.cluster) and CATALOG_PARTITION in self._shell.core.replicas
+
+    async def _ask_others(self, wait_seconds: float) -> MapDelta | None:
+        """`wait_seconds`: how long whoever has nothing new may wait for it."""
         peers = self._shell.peers
         catalog_nodes = [n for n in self._client.members if peers.is_connected(n)]
         for node in [*catalog_nodes, *[n for n in list(peers.links) if n not in catalog_nodes]]:
-            request = FollowMap(self.map.version, int(FOLLOW_SECONDS * 500))
+            request = FollowMap(self.map.version, int(wait_seconds * 1000))
             try:
                 answer = await peers.request(node, request, FOLLOW_SECONDS)
             except RequestFailed:
