@@ -286,7 +286,8 @@ class NodeProcess:
         self._stopping.set()
 
     def _status(self) -> dict[str, Any]:
-        return node_status(self.config, self.shell, self.keeper, self.volume.held_nothing, self.split_watch.refusals)
+        refusals, room = self.split_watch.refusals, self.volume.room_bytes()
+        return node_status(self.config, self.shell, self.keeper, self.volume.held_nothing, refusals, room)
 
     async def _on_request(self, sender: NodeId, request: rq.Request) -> rq.Answer:
         match request:

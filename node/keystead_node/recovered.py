@@ -14,7 +14,7 @@ from keystead_node.storage.disk import FileDisk, Volume
 from keystead_node.storage.faults import file_io
 from keystead_node.storage.hot_log import HotLog
 from keystead_node.storage.recovery import recover
-from keystead_node.storage.row_store import RowStores
+from keystead_node.storage.row_stores import RowStores
 
 log = structlog.get_logger("recovery")
 

@@ -13,7 +13,12 @@ from keystead_node.shell import Shell
 
 
 def node_status(
-    config: NodeConfig, shell: Shell, keeper: MapKeeper, volume_empty: bool, split_refusals: dict[PartitionId, str]
+    config: NodeConfig,
+    shell: Shell,
+    keeper: MapKeeper,
+    volume_empty: bool,
+    split_refusals: dict[PartitionId, str],
+    room_bytes: int,
 ) -> dict[str, Any]:
     core = shell.core
     entry = keeper.map.nodes.get(core.id)
@@ -29,6 +34,7 @@ def node_status(
             "volume_empty": volume_empty and not core.replicas and not keeper.map.cluster,
             "pid": os.getpid(),
             "api_port": config.api_port,
+            "room_bytes": room_bytes,
         },
         "replicas": [replica_status(r, shell, split_refusals.get(r.partition, "")) for r in core.replicas.values()],
     }

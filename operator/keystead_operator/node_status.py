@@ -39,7 +39,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):
-    """The process. `formed`: it holds a replica of the catalog. `state`: starting | active | maintenance | left."""
+    """The process. `formed`: it holds a replica of the catalog. `state`: starting | active | maintenance | left.
+    `room_bytes`: what its volume has left above its reserve; -1: it does not say."""
 
     id: NodeId
     name: str = ""
@@ -50,11 +51,17 @@ class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):
     volume_empty: bool = False
     pid: int = 0
     api_port: int = 0
+    room_bytes: int = -1
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
     node: NodeSelf
     replicas: list[ReplicaStatus] = []
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the rows of all its replicas, about; those that are not open yet are not counted."""
+        return sum(replica.bytes or 0 for replica in self.replicas)
 
     def replica_of(self, partition: int) -> ReplicaStatus | None:
         return next((replica for replica in self.replicas if replica.partition == partition), None)

@@ -123,6 +123,23 @@ def test_too_few_zones_are_refused() -> None:
     assert "1 zones" in plan(world.desired, world.observe()).notes[0].message
 
 
+@pytest.mark.parametrize(("room_gib", "goes"), [(10, True), (3, False), (-1, True)])
+def test_a_node_whose_rows_the_others_have_no_room_for_stays_with_the_reason(room_gib: int, goes: bool) -> None:
+    world = make_world(4)
+    declare(world, 3)
+    seen = world.observe()
+    nodes = tuple(
+        msgspec.structs.replace(node, room_bytes=room_gib << 30 if room_gib > 0 else -1, held_bytes=8 << 30)
+        for node in seen.nodes
+    )
+    made = plan(world.desired, msgspec.structs.replace(seen, nodes=nodes))
+    told = [note.message for note in made.notes if note.reason == "ScaleInBlocked"]
+    assert any(isinstance(action, SetTarget) for action in made.actions) == goes
+    assert told == (
+        [] if goes else ["the rows of node-3 are 8.0 GiB, and the volumes of the others have room for 7.2 GiB"]
+    )
+
+
 def test_nothing_goes_while_the_catalog_is_away() -> None:
     world = make_world(5)
     for name in list(world.machines):

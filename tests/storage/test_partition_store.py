@@ -11,7 +11,7 @@ from keystead_core.log.ops import encode_change
 from keystead_core.log.record import Record
 from keystead_node.errors import NotMaster
 from keystead_node.partition_store import PartitionStores
-from keystead_node.storage.row_store import RowStores
+from keystead_node.storage.row_stores import RowStores
 from tests.storage.log_model import record_after
 
 P = PartitionId(1)

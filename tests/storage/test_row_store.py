@@ -10,7 +10,8 @@ import pytest
 
 from keystead_core.ids import PartitionId
 from keystead_node.storage.faults import DiskFailed
-from keystead_node.storage.row_store import RowBudget, RowStoreDamaged, RowStores
+from keystead_node.storage.row_store import RowBudget, RowStoreDamaged
+from keystead_node.storage.row_stores import RowStores
 
 P1, P2 = PartitionId(1), PartitionId(2)
 BUDGET = RowBudget(cache_bytes=4 << 20, write_buffers_bytes=4 << 20, write_buffer_bytes=64 << 10)
@@ -121,7 +122,8 @@ KILLED = """
 import sys
 from pathlib import Path
 from keystead_core.ids import PartitionId
-from keystead_node.storage.row_store import RowBudget, RowBudget, RowStores
+from keystead_node.storage.row_store import RowBudget
+from keystead_node.storage.row_stores import RowStores
 budget = RowBudget(write_buffers_bytes=1 << 20, write_buffer_bytes=64 << 10)
 rows = RowStores(Path(sys.argv[1]), budget).open(PartitionId(1))
 lsn = rows.applied_lsn

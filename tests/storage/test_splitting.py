@@ -15,7 +15,8 @@ from keystead_core.log.ops import encode_change
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_core.split.record import Split, encode_split
 from keystead_node.partition_store import PartitionStore, PartitionStores
-from keystead_node.storage.row_store import COLLECTIONS, RowStore, RowStores
+from keystead_node.storage.row_store import COLLECTIONS, RowStore
+from keystead_node.storage.row_stores import RowStores
 from tests.indexes.rows import BY_WHEN, indexes, row
 
 LEFT, RIGHT = PartitionId(3), PartitionId(9)

@@ -15,14 +15,11 @@ Each `apply` writes rows and `applied_lsn` in one WriteBatch of the one column f
 leaves the rows exactly as of the LSN that is found with them: less than was applied, never a mixture.
 `durable_applied` is a lower bound of what a crash leaves; the log must keep what is above it.
 
-Opening takes about 10 ms: call `RowStores.open` from a thread. `write` and checkpoints hold the GIL, so batches are
-kept small; `flush` gives it up and belongs into a thread.
+Opening takes about 10 ms: call `RowStores.open` (row_stores.py) from a thread. `write` and checkpoints hold the GIL, so
+batches are kept small; `flush` gives it up and belongs into a thread.
 """
 
-import resource
-import shutil
 import struct
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,7 +47,6 @@ _LSN: Final = struct.Struct(">Q")
 COLLECTIONS: Final = 254
 """In the place of a local index's id, which is never so high."""
 _CHANGE_KEY: Final = struct.Struct(">QI")
-ROW_DIRECTORY: Final = "rows"
 
 
 class RowStoreDamaged(Exception):
@@ -406,100 +402,6 @@ class RowStore:
         return int(_LSN.unpack(value)[0]) if value is not None else 0
 
 
-class RowStores:
-    """The databases of a node, opened at first use, with one cache, one write-buffer budget and one thread pool."""
-
-    def __init__(self, data: Path, budget: RowBudget | None = None) -> None:
-        self._partitions = data / "partitions"
-        self.budget = budget or RowBudget()
-        self._cache = rocksdict.Cache(self.budget.cache_bytes)
-        self._write_buffers = rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
-            self.budget.write_buffers_bytes, False, self._cache
-        )
-        self._max_open_files = files_per_database(self.budget.max_databases)
-        self._open: dict[PartitionId, RowStore] = {}
-        self._lock = threading.Lock()
-
-    def path_of(self, partition: PartitionId) -> Path:
-        return self._partitions / str(partition) / ROW_DIRECTORY
-
-    def get_open(self, partition: PartitionId) -> RowStore | None:
-        """The store if it is open; never blocks."""
-        return self._open.get(partition)
-
-    def open(self, partition: PartitionId) -> RowStore:
-        """Opens the store, or makes an empty one. Blocks about 10 ms. Raises RowStoreDamaged, DiskFull, DiskFailed."""
-        with self._lock:
-            store = self._open.get(partition)
-            if store is None:
-                path = self.path_of(partition)
-                path.mkdir(parents=True, exist_ok=True)
-                store = self._open[partition] = RowStore(path, self._options())
-            return store
-
-    def open_at(self, path: Path) -> RowStore:
-        """A store that is not yet a partition's, with the same budgets; the caller closes it. Raises as `open`."""
-        return RowStore(path, self._options())
-
-    def opened(self) -> dict[PartitionId, RowStore]:
-        return dict(self._open)
-
-    def close(self, partition: PartitionId) -> None:
-        with self._lock:
-            store = self._open.pop(partition, None)
-        if store is not None:
-            store.close()
-
-    def close_all(self) -> None:
-        for partition in list(self._open):
-            self.close(partition)
-
-    def flush_lagging(self, count_max: int) -> int:
-        """Flushes databases that lag by bytes or by age, the oldest first, at most so many. For a thread."""
-        now = time.monotonic()
-        lagging = [store for store in self.opened().values() if store.is_lagging(now, self.budget)]
-        lagging.sort(key=lambda store: store.lagging_since)
-        for store in lagging[:count_max]:
-            store.flush()
-        return min(len(lagging), count_max)
-
-    def install(self, partition: PartitionId, copy: Path) -> None:
-        """Replaces the store by a verified physical copy, which is moved; a crash in between leaves no store."""
-        self.drop(partition)
-        path = self.path_of(partition)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        copy.rename(path)
-
-    def drop(self, partition: PartitionId) -> None:
-        """Deletes the rows. Only when the replica is dropped or gets a copy."""
-        self.close(partition)
-        shutil.rmtree(self.path_of(partition), ignore_errors=True)
-
-    def _options(self) -> Any:
-        options = rocksdict.Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_write_buffer_manager(self._write_buffers)
-        options.set_write_buffer_size(self.budget.write_buffer_bytes)
-        options.set_arena_block_size(self.budget.arena_block_bytes)
-        options.set_max_open_files(self._max_open_files)
-        options.set_max_background_jobs(self.budget.background_jobs)
-        options.set_keep_log_file_num(1)
-        options.set_max_log_file_size(1 << 20)
-        options.set_max_manifest_file_size(1 << 20)
-        options.set_stats_dump_period_sec(0)
-        options.set_stats_persist_period_sec(0)
-        options.set_skip_stats_update_on_db_open(True)
-        options.set_paranoid_checks(True)
-        options.set_compression_type(rocksdict.DBCompressionType.lz4())
-        table = rocksdict.BlockBasedOptions()
-        table.set_block_cache(self._cache)
-        table.set_block_size(16 << 10)
-        table.set_bloom_filter(10, False)
-        table.set_cache_index_and_filter_blocks(True)
-        options.set_block_based_table_factory(table)
-        return options
-
-
 def _space(index: int) -> bytes:
     """What the keys of rows, or of a local index's entries, begin with."""
     return ROW if index == 0 else _INDEX + bytes((index,))
@@ -508,12 +410,6 @@ def _space(index: int) -> bytes:
 def _next(space: bytes) -> bytes:
     """What is behind all keys of a key space."""
     return space[:-1] + bytes((space[-1] + 1,))
-
-
-def files_per_database(max_databases: int) -> int:
-    """A database's share of half of the process's limit of open files."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(8, soft // 2 // max_databases)
 
 
 def failure_of(path: Path, error: Exception) -> DiskFailed | DiskFull | RowStoreDamaged:

@@ -202,6 +202,8 @@ class KubeSubstrate:
             formed=node.formed,
             volume_empty=node.volume_empty,
             resting=node.state == "maintenance",
+            room_bytes=node.room_bytes,
+            held_bytes=status.held_bytes,
         )
 
     def _stranded_seconds(self, place: Place) -> float:

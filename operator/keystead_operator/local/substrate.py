@@ -95,7 +95,13 @@ class LocalSubstrate:
             return common
         node = status.node
         return msgspec.structs.replace(
-            common, reachable=True, id=node.id, formed=node.formed, volume_empty=node.volume_empty
+            common,
+            reachable=True,
+            id=node.id,
+            formed=node.formed,
+            volume_empty=node.volume_empty,
+            room_bytes=node.room_bytes,
+            held_bytes=status.held_bytes,
         )
 
     # ---- executing

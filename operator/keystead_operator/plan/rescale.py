@@ -12,6 +12,7 @@ while any group needs it; only then are its process and its volume taken away.
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,9 @@ from keystead_core.ids import NodeId
 from keystead_core.ledger import PlacementRule, sites_of
 from keystead_operator.plan.actions import Action, AddNode, Note, RemoveNode
 from keystead_operator.plan.state import Desired, Observed, ObservedNode
+
+SPACE_SHARE: Final = 0.8
+"""Of what the volumes that stay have left: replicas do not spread over them evenly, and grow meanwhile."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -132,7 +136,23 @@ def _refusal(desired: Desired, observed: Observed, go: list[ObservedNode]) -> st
             return f"without {names} there would be {hosts} nodes, and {table} has {needed} replicas"
         if entry.durable_zones > zones:
             return f"without {names} there would be {zones} zones, and {table} writes to {entry.durable_zones}"
-    return ""
+    return _too_little_space(observed, go)
+
+
+def _too_little_space(observed: Observed, go: list[ObservedNode]) -> str:
+    """Nodes that do not say what they have are left out: what is known has to be enough."""
+    going = {node.name for node in go}
+    held = sum(node.held_bytes for node in go)
+    known = [node.room_bytes for node in observed.nodes if node.name not in going and node.room_bytes >= 0]
+    room = int(sum(known) * SPACE_SHARE)
+    if not held or not known or held <= room:
+        return ""
+    names = ", ".join(node.name for node in go)
+    return f"the rows of {names} are {_shown(held)}, and the volumes of the others have room for {_shown(room)}"
+
+
+def _shown(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MiB"
 
 
 def _sizes(nodes: list[ObservedNode]) -> dict[str, int]:

@@ -31,7 +31,8 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     long there has been a volume that no process can be started over, or no sign of the machine that has both.
     `outdated`: the process was started from another template than now would be. `stuck`: why the process cannot start
     at all (its image cannot be had, it dies again and again), or "". `volume_small`: its volume is asked for with less
-    than is declared. `resting`: it has handed over and takes no part until it is told to.
+    than is declared. `resting`: it has handed over and takes no part until it is told to. `room_bytes`: what its
+    volume has left (-1: unknown), `held_bytes`: what its replicas' rows weigh.
     """
 
     name: str
@@ -49,6 +50,8 @@ class ObservedNode(msgspec.Struct, frozen=True, kw_only=True):
     outdated: bool = False
     stuck: str = ""
     start_in_seconds: float = 0.0
+    room_bytes: int = -1
+    held_bytes: int = 0
     peer_address: str = ""
 
 
