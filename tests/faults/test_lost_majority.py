@@ -15,8 +15,8 @@ def test_one_of_two_lost_volumes_put_back_brings_everything_back(cluster: Cluste
         with cluster.held_down(returning, lost):
             kept = [cluster.take_volume_away(name) for name in (returning, lost)]
         cluster.wait_until("both run over new volumes", lambda: _have_new_ids(cluster, ids, {returning, lost}), 60)
-        assert not any(partition["master"] for partition in cluster.partitions(table))
         either = sorted([[ids[returning]], [ids[lost]]])
+        cluster.wait_until("nobody serves", lambda: _nobody_serves(cluster, table), 20)
         for partition in cluster.partitions(table):
             assert sorted(partition["waysBack"]) == either, partition
         said = cluster.cli("why", table)
@@ -32,6 +32,10 @@ def test_one_of_two_lost_volumes_put_back_brings_everything_back(cluster: Cluste
     run_scenario(lose_two_put_back_one, cluster, links, table, seed=7)
     changed = [node["name"] for node in cluster.status()["nodes"] if node["id"] != ids[node["name"]]]
     assert len(changed) == 1, f"nodes with another identity: {changed}"
+
+
+def _nobody_serves(cluster: Cluster, table: str) -> bool:
+    return not any(partition["master"] for partition in cluster.partitions(table))
 
 
 def _have_new_ids(cluster: Cluster, old: dict[str, str], names: set[str]) -> bool:
