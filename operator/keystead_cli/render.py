@@ -84,9 +84,28 @@ def _partitions(view: ClusterView, partitions_max: int) -> RenderableType:
     for one in view.tables:
         if not one.partitions:
             table.add_row(one.name, "-", "-", "-", "-", "-", one.state)
-    if len(shown) <= partitions_max:
-        return table
-    return Group(table, Text(f"and {len(shown) - partitions_max} more partitions"))
+    below = [Text(f"and {len(shown) - partitions_max} more partitions")] if len(shown) > partitions_max else []
+    below += [Text(line, style="red") for line in _ways_back(shown)]
+    return Group(table, *below) if below else table
+
+
+def _ways_back(partitions: list[PartitionView]) -> list[str]:
+    """With which volumes partitions come back that have lost their majority: a line for each way."""
+    by_way: dict[str, list[PartitionView]] = {}
+    for partition in partitions:
+        if partition.way_back:
+            by_way.setdefault(partition.way_back, []).append(partition)
+    return [
+        f"{_partitions_named(those)} come{'s' if len(those) == 1 else ''} back with the volume of {way}"
+        for way, those in by_way.items()
+    ]
+
+
+def _partitions_named(partitions: list[PartitionView]) -> str:
+    tables = ", ".join(dict.fromkeys(partition.table or "the catalog" for partition in partitions))
+    if len(partitions) == 1:
+        return f"partition {partitions[0].id} of {tables}"
+    return f"{len(partitions)} partitions of {tables}"
 
 
 def _add_partition(table: Table, partition: PartitionView) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from keystead_core.cluster_map import ClusterMap, PartitionEntry
+from keystead_core.comeback import ways_back, ways_in_words
 from keystead_core.ids import CATALOG_PARTITION, NodeId
 from keystead_operator.node_status import NodeStatus, ReplicaStatus
 
@@ -49,7 +50,11 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 
 class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A partition. `master` is the name of the node that serves it, or null. `notes`: what its replicas say."""
+    """A partition. `master` is the name of the node that serves it, or null. `notes`: what its replicas say.
+
+    `ways_back`: where too few replicas are left to serve, the smallest sets of node ids with whose volumes it comes
+    back by itself; empty where enough are there, or where nothing that is absent would be enough.
+    """
 
     id: int
     table: str
@@ -62,6 +67,13 @@ class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     master: str | None
     replicas: list[ReplicaView]
     notes: list[str] = []
+    ways_back: list[list[NodeId]] = []
+
+    @property
+    def way_back(self) -> str:
+        """`ways_back` in words, with the names of the nodes; "" where it is empty."""
+        names = {replica.node_id: replica.node for replica in self.replicas}
+        return ways_in_words(self.ways_back, lambda node: f"{names.get(node, node)} (node id {node})")
 
 
 class TableView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -205,7 +217,13 @@ class _Merge:
             master=None if master_id is None else self._name(master_id),
             replicas=[self._replica(node, present.get(node), master) for node in members],
             notes=[f"{self._name(node)} says: {self._named(one.why)}" for node, one in present.items() if one.why],
+            ways_back=[] if master is not None else self._ways_back(entry, present),
         )
+
+    def _ways_back(self, entry: PartitionEntry, present: dict[str, ReplicaStatus]) -> list[list[NodeId]]:
+        absent = [place.node for place in entry.members if place.node not in self._replicas]
+        idle = [NodeId(node) for node in self._replicas if node not in present or not present[node].eligible]
+        return [way for way in ways_back([entry], absent, [*idle, *map(NodeId, self._left)]) if way]
 
     def _members(
         self, entry: PartitionEntry, present: dict[str, ReplicaStatus], master: ReplicaStatus | None

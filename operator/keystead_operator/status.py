@@ -38,7 +38,7 @@ def table_conditions(view: ClusterView, table: TableView | None, note: str = "")
     if table.state != "ACTIVE":
         available = Condition("Available", "False", table.state.capitalize(), f"the table is {table.state}")
     elif headless or not table.partitions:
-        message = f"no master: partition {', '.join(headless)}" if headless else "its partitions are not known yet"
+        message = _headless(table) if headless else "its partitions are not known yet"
         available = Condition("Available", "False", "NoMaster", message)
     else:
         available = Condition("Available", "True", "Serving", "every partition has a master")
@@ -50,6 +50,15 @@ def table_conditions(view: ClusterView, table: TableView | None, note: str = "")
     busy = bool(moving) or table.state != "ACTIVE"
     progressing = Condition("Progressing", "True" if busy else "False", degraded.reason, degraded.message)
     return [available, progressing, degraded]
+
+
+def _headless(table: TableView) -> str:
+    headless = [partition for partition in table.partitions if partition.master is None]
+    message = f"no master: partition {', '.join(str(partition.id) for partition in headless)}"
+    ways = {partition.way_back: None for partition in headless if partition.way_back}
+    if len(ways) > 1:
+        return f"{message}; keystead why {table.name} says with which volumes each comes back"
+    return f"{message}; it comes back by itself with the volume of {next(iter(ways))}" if ways else message
 
 
 def cluster_conditions(view: ClusterView, notes: Sequence[Note] = (), busy: Sequence[str] = ()) -> list[Condition]:

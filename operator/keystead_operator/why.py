@@ -43,6 +43,8 @@ def _no_master(view: ClusterView, partition: PartitionView, voters: list[Replica
     if len(able) < quorum:
         have = f"only {able[0].node} can" if len(able) == 1 else f"{len(able)} of {len(voters)} replicas can"
         parts.append(f"{quorum} replicas must support a new one and {have if able else 'none can'}")
+        if partition.way_back:
+            parts.append(f"with the volume of {partition.way_back} it comes back by itself")
     elif view.catalog is not None and view.catalog.master is None and partition.id != view.catalog.id:
         parts.append("the catalog, which hands out locks, has no master either")
     else:

@@ -11,6 +11,8 @@ from tests.apiserver.control_plane import REPOSITORY, ControlPlane, Program, fre
 from tests.apiserver.rest import Api, Object
 
 ACCOUNT = "operator"
+# The code of this very tree, whatever else is installed.
+CODE = os.pathsep.join(map(str, [REPOSITORY, *(REPOSITORY / part for part in ("core", "node", "operator"))]))
 _numbers = itertools.count(1)
 
 
@@ -65,7 +67,7 @@ class OperatorProcess(Program):
             f"--metrics-port={self.metrics_port}",
             "--bind=127.0.0.1",
         ]
-        super().__init__(name, command, directory, {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})})
+        super().__init__(name, command, directory, {**os.environ, "PYTHONPATH": CODE, **(environment or {})})
 
     def metrics(self) -> dict[str, float]:
         """By name, with labels as they are written."""

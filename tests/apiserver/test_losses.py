@@ -193,7 +193,8 @@ def test_lost_majority_is_told_and_nothing_pretends_to_be_healthy(
     cluster: RunningCluster, start_operator: StartOperator, api: Api, namespace: str
 ) -> None:
     _start(cluster, start_operator)
-    for victim in sorted(cluster.pods())[:2]:
+    victims = sorted(cluster.pods())[:2]
+    for victim in victims:
         api.delete("PersistentVolumeClaim", namespace, cluster.claim_of(victim))
         api.delete("Pod", namespace, victim, grace_seconds=0)
 
@@ -204,3 +205,6 @@ def test_lost_majority_is_told_and_nothing_pretends_to_be_healthy(
 
     cluster.wait("the loss is told", is_told, 180)
     assert cluster.condition("Table", "orders", "Available")[0] != "True"
+    told = cluster.condition("StorageCluster", "keystead", "VolumeLost")[2]
+    assert "with the old volume of any one of" in told and "they come back by themselves" in told
+    assert all(f"{victim} (node id " in told for victim in victims), told

@@ -193,6 +193,35 @@ def test_lost_volumes_of_a_majority_mark_nothing_and_say_so() -> None:
     [reason] = plan.reasons
     assert reason.code == VOLUME_LOST
     assert "node-1, node-2" in reason.message and "3 partitions" in reason.message and "orders" in reason.message
+    either = f"any one of node-1 (node id {node_id(1)}), node-2 (node id {node_id(2)})"
+    assert f"with the old volume of {either} they come back by themselves" in reason.message
+
+
+def test_volume_put_back_ends_the_loss_and_the_other_one_leaves() -> None:
+    repairs = Repairs(make_catalog(3))
+    repairs.catalog.make_table(partitions=2)
+    for number in (1, 2):
+        repairs.catalog.accept(RegisterNode(CLUSTER, replaced_volume(number, 50 + number)))
+        repairs.down[node_id(number)] = 1.0
+    assert [reason.code for reason in repairs.plan().reasons] == [VOLUME_LOST]
+    repairs.down = {node_id(1): 1.0, node_id(52): 1.0}
+    repairs.run()
+    nodes = repairs.catalog.state.map().nodes
+    assert {node.id for node in nodes.values() if node.state == "left"} == {node_id(1), node_id(52)}
+    assert set(repairs.target()) == {node_id(2), node_id(3), node_id(51)}
+
+
+def test_second_of_two_lost_volumes_does_not_leave_while_the_first_ones_place_is_silent() -> None:
+    """Its new process not answering for a moment, the first volume is not seen to be lost, and yet is."""
+    repairs = Repairs(make_catalog(3))
+    repairs.catalog.make_table()
+    repairs.catalog.accept(RegisterNode(CLUSTER, replaced_volume(1, 51)))
+    repairs.catalog.accept(RegisterNode(CLUSTER, replaced_volume(2, 52)))
+    repairs.down = {node_id(1): 1.0, node_id(51): 1.0, node_id(2): 1.0}
+    plan = repairs.plan()
+    assert not any(isinstance(command, NodeLeft) for command in plan.commands)
+    [reason] = plan.reasons
+    assert "the volumes of node-2 are lost, node-1 does not answer" in reason.message
 
 
 def test_a_second_lost_volume_waits_until_the_first_is_made_good() -> None:

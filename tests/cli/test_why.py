@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import msgspec
+from rich.console import Console
+
+from keystead_cli.render import cluster_picture
 from keystead_core.cluster_map import (
     ClusterMap,
     KeyAttribute,
@@ -13,6 +17,7 @@ from keystead_core.cluster_map import (
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_operator.cluster_view import ClusterView, NodePlace, cluster_view
 from keystead_operator.node_status import FollowerProgress, NodeSelf, NodeStatus, ReplicaStatus
+from keystead_operator.status import table_conditions
 from keystead_operator.why import explain
 
 IDS = [NodeId(f"id-{n}") for n in range(3)]
@@ -86,6 +91,13 @@ def _view(*replicas: ReplicaStatus | None, catalog_master: int | None = 0) -> Cl
     return cluster_view("c", "http://x", places, statuses, MAP)
 
 
+def _picture(view: ClusterView) -> str:
+    console = Console(width=300)
+    with console.capture() as shown:
+        console.print(cluster_picture(view))
+    return shown.get()
+
+
 def _sentence(view: ClusterView) -> str:
     (one,) = explain(view, view.tables[0])
     return one.sentence
@@ -103,6 +115,7 @@ def test_two_nodes_away_leave_no_quorum() -> None:
     )
     assert _sentence(view) == (
         "Partition 2 of orders has no master: 2 replicas must support a new one and only node-0 can; "
+        "with the volume of any one of node-1 (node id id-1), node-2 (node id id-2) it comes back by itself; "
         "node-1 (zone-b) does not answer; node-2 (zone-c) does not answer; node-0 stands for it; "
         "node-0 says: failover needs 2 of 3 voters: node-0 supports, node-1 did not answer."
     )
@@ -144,6 +157,33 @@ def test_replica_on_a_lost_volume_is_not_called_unreachable() -> None:
     places = [NodePlace(name=f"node-{n}", zone=f"zone-{'abc'[n]}", port=1, data_dir="") for n in range(3)]
     view = cluster_view("c", "http://x", places, statuses, MAP)
     assert "the volume of node-2 (zone-c) that held a replica is gone" in _sentence(view)
+
+
+def test_lost_majority_names_the_old_volumes_and_not_one_that_has_left() -> None:
+    statuses = {
+        "node-0": NodeStatus(NodeSelf(id=IDS[0]), [_replica("follower")]),
+        "node-1": NodeStatus(NodeSelf(id=NodeId("id-new-1"))),
+        "node-2": NodeStatus(NodeSelf(id=NodeId("id-new-2"))),
+    }
+    places = [NodePlace(name=f"node-{n}", zone=f"zone-{'abc'[n]}", port=1, data_dir="") for n in range(3)]
+    view = cluster_view("c", "http://x", places, statuses, MAP)
+    (partition,) = view.tables[0].partitions
+    assert partition.ways_back == [[IDS[1]], [IDS[2]]]
+    way = "any one of node-1 (node id id-1), node-2 (node id id-2)"
+    assert f"with the volume of {way} it comes back by itself" in _sentence(view)
+    available = next(one for one in table_conditions(view, view.tables[0]) if one.type == "Available")
+    assert available.message == f"no master: partition 2; it comes back by itself with the volume of {way}"
+    assert f"partition 2 of orders comes back with the volume of {way}" in _picture(view)
+    gone = msgspec.structs.replace(MAP.nodes[IDS[2]], state="left")
+    left = msgspec.structs.replace(MAP, nodes={**MAP.nodes, IDS[2]: gone})
+    assert "with the volume of node-1 (node id id-1) it comes" in _sentence(
+        cluster_view("c", "http://x", places, statuses, left)
+    )
+
+
+def test_partition_with_a_quorum_waits_for_no_volume() -> None:
+    view = _view(_replica("candidate"), _replica("follower"), None)
+    assert view.tables[0].partitions[0].ways_back == []
 
 
 def test_old_master_of_a_lower_epoch_is_not_taken_for_the_master() -> None:

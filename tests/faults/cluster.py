@@ -270,6 +270,12 @@ class Cluster:
     def delete_volume(self, name: str) -> None:
         shutil.rmtree(self.volume(name))
 
+    def take_volume_away(self, name: str) -> Path:
+        """Where it is now; renamed back to `volume(name)` it is as it was."""
+        aside = self.data / f"{name}-taken-away"
+        self.volume(name).rename(aside)
+        return aside
+
     # ---- the end
 
     def destroy(self) -> None:

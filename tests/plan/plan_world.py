@@ -96,6 +96,13 @@ class World:
         machine.volume += 1
         machine.formed = machine.holds_data = False
 
+    def put_back_volume(self, name: str, volume: int) -> None:
+        """The place's volume is an earlier one again, with all that it held; its process is to be started anew."""
+        machine = self.machines[name]
+        machine.volume, machine.running = volume, False
+        machine.holds_data = True
+        machine.formed = any(founder.node_id == machine.node_id for founder in self.founders)
+
     def lose_machine(self, name: str) -> None:
         """The machine under a place is gone for good, and the volume is nowhere else."""
         self.machines[name].stranded = True

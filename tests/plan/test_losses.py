@@ -1,7 +1,7 @@
 """Machines that are gone for good, and volumes that are: what is given up, what is not, and what is said."""
 
 import msgspec
-from plan_world import World, map_of, settled_world
+from plan_world import ORDERS, World, map_of, settled_world
 
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import FormCatalog, GiveUpVolume, MarkLeft, NameFounders
@@ -38,7 +38,7 @@ def test_second_machine_is_not_given_up_while_that_would_leave_no_majority() -> 
     world.lose_machine("node-2")
     for action in plan(world.desired, world.observe()).actions:
         world.execute(action)
-    assert [node.state for node in map_of(world).nodes.values()].count("left") <= 1
+    assert [node.state for node in map_of(world).nodes.values()].count("left") == 0
 
 
 def test_stranded_node_waits_for_the_grace() -> None:
@@ -66,6 +66,38 @@ def test_majority_of_volumes_lost_is_said_while_the_catalog_is_away() -> None:
     made = plan(world.desired, world.observe())
     assert "VolumeLost" in {note.reason for note in made.notes}
     assert not any(isinstance(action, NameFounders | FormCatalog | MarkLeft) for action in made.actions)
+
+
+def test_any_one_of_two_lost_volumes_of_the_catalog_is_named_and_brings_all_back() -> None:
+    world = settled_world(CLUSTER)
+    for name in ("node-0", "node-1"):
+        world.kill(name)
+        world.lose_volume(name)
+    world.settle()
+    (told,) = [note.message for note in plan(world.desired, world.observe()).notes if note.reason == "VolumeLost"]
+    assert "any one of node-0 (node id node-0#0), node-1 (node id node-1#0)" in told
+    world.put_back_volume("node-1", 0)
+    world.settle()
+    assert reasons(world) == set()
+    left = {node.id for node in map_of(world).nodes.values() if node.state == "left"}
+    assert NodeId("node-0#0") in left and NodeId("node-1#0") not in left
+    for entry in map_of(world).partitions.values():
+        assert {member.node for member in entry.members} == {"node-0#1", "node-1#0", "node-2#0"}
+
+
+def test_volumes_lost_beside_the_catalog_bring_their_partitions_back() -> None:
+    world = settled_world(ClusterSpec(name="keystead", nodes=5), msgspec.structs.replace(ORDERS, partitions=8))
+    for name in ("node-3", "node-4"):
+        world.kill(name)
+        world.lose_volume(name)
+    world.settle()
+    (told,) = [note.message for note in plan(world.desired, world.observe()).notes if note.reason == "VolumeLost"]
+    assert "any one of node-3 (node id node-3#0), node-4 (node id node-4#0)" in told
+    world.put_back_volume("node-4", 0)
+    world.settle()
+    assert reasons(world) == set()
+    assert map_of(world).nodes[NodeId("node-3#0")].state == "left"
+    assert map_of(world).nodes[NodeId("node-4#0")].state == "active"
 
 
 def test_volume_that_goes_with_its_pod_is_warned_of() -> None:

@@ -1,7 +1,8 @@
 """Repairs: from a map and what is known of its nodes, the commands that bring every group back to full strength. Pure.
 
     node of a live name under a new id      its volume is lost: the old id is marked left - unless some group would be
-                                            without a majority: then nothing is marked, and VolumeLost says why
+                                            without a majority of voters that answer: then nothing is marked, and
+                                            VolumeLost says which volumes would bring it back
     node left                               its replicas are replaced at once
     node away for a few seconds             a log-only voter takes its seat where a spare node exists
     node away for the grace                 its replicas are replaced
@@ -18,12 +19,15 @@ A node that is still a member under one replica id gets no other one: a new repl
 out. Where it is the only free site, the group goes on with one voter less until then.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
 from keystead_core.catalog.commands import Command, NodeLeft, ReplicaSpec, SetTarget
 from keystead_core.catalog.groups import split_copies
 from keystead_core.catalog.rescale import Standing, plan_rescale
 from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry, ReplicaTarget
+from keystead_core.comeback import ways_back, ways_in_words
 from keystead_core.ids import NodeId, ReplicaId
 from keystead_core.ledger import Ledger, PlacementRule, Site, ledger_of, sites_of
 from keystead_core.placement import fill_seats, place_log_only
@@ -88,11 +92,12 @@ def plan_repairs(
     `draining`: nodes that are to leave for good (scale-in); taking one off the list again cancels its going.
     """
     lost = lost_volumes(cluster_map, seconds_down)
-    without_majority = groups_without_majority(cluster_map, lost)
+    silent = silent_nodes(cluster_map, seconds_down, lost)
+    without_majority = groups_without_majority(cluster_map, lost, silent)
     reasons = []
     commands: list[Command] = []
     if lost and without_majority:
-        reasons.append(_volume_lost(cluster_map, lost, without_majority))
+        reasons.append(Reason(VOLUME_LOST, volume_lost_message(cluster_map, lost, without_majority, silent)))
         lost = []
     commands += [NodeLeft(node, fence) for node in lost]
     trouble = _diagnose(cluster_map, seconds_down, rule, lost, sorted(set(draining or [])))
@@ -157,11 +162,25 @@ def lost_volumes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float]) -> 
     )
 
 
-def groups_without_majority(cluster_map: ClusterMap, lost: list[NodeId]) -> list[PartitionEntry]:
-    """Groups of which half the voters or more are on nodes that have left or are named lost."""
-    dead = {node.id for node in cluster_map.nodes.values() if node.state == "left"} | set(lost)
+def silent_nodes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float], lost: list[NodeId]) -> list[NodeId]:
+    """Node ids that do not answer, and whose volume is not named lost: it may well be there."""
+    return sorted(
+        node.id
+        for node in cluster_map.nodes.values()
+        if node.state != "left" and seconds_down.get(node.id, 0) > 0 and node.id not in lost
+    )
+
+
+def groups_without_majority(
+    cluster_map: ClusterMap, lost: list[NodeId], silent: Collection[NodeId] = ()
+) -> list[PartitionEntry]:
+    """Groups with a voter on a node that is named lost, of which half the voters or more are lost, left or silent.
+
+    `silent`: nodes that do not answer for other reasons. While they are away a lost volume may be needed once more.
+    """
     if not lost:
         return []
+    dead = {node.id for node in cluster_map.nodes.values() if node.state == "left"} | {*lost, *silent}
     hit = []
     for entry in cluster_map.partitions.values():
         voters = [place.node for place in entry.members if place.role != "learner"]
@@ -170,13 +189,23 @@ def groups_without_majority(cluster_map: ClusterMap, lost: list[NodeId]) -> list
     return sorted(hit, key=lambda entry: entry.id)
 
 
-def _volume_lost(cluster_map: ClusterMap, lost: list[NodeId], groups: list[PartitionEntry]) -> Reason:
-    names = ", ".join(sorted({cluster_map.nodes[node].name for node in lost}))
+def volume_lost_message(
+    cluster_map: ClusterMap, lost: list[NodeId], groups: list[PartitionEntry], silent: Collection[NodeId] = ()
+) -> str:
+    """What was lost, what is done about it, and with which volumes the groups come back. Arguments as above."""
+    nodes = cluster_map.nodes
+    names = ", ".join(sorted({nodes[node].name for node in lost}))
+    voters = {place.node for entry in groups for place in entry.members}
+    away = ", ".join(sorted({nodes[node].name for node in silent if node in voters and node in nodes}))
     tables = ", ".join(sorted({entry.table or "the catalog" for entry in groups}))
-    return Reason(
-        VOLUME_LOST,
-        f"the volumes of {names} are lost, and with them the majority of {len(groups)} partitions of {tables}: "
-        "none of them is marked as left, for what they alone held can only come from a backup",
+    left = [node.id for node in nodes.values() if node.state == "left"]
+    ways = ways_back(groups, [*lost, *silent], left)
+    words = ways_in_words(ways, lambda node: f"{nodes[node].name} (node id {node})")
+    back = f"with the old volume of {words} they come back by themselves" if words else "no volume can bring them back"
+    return (
+        f"the volumes of {names} are lost{f', {away} does not answer' if away else ''}, and with them the majority of "
+        f"{len(groups)} partitions of {tables}: no node is marked as left and nothing is formed anew; {back}; "
+        "what is on no volume any more can only come from a backup"
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from keystead_core.catalog.repair import VOLUME_LOST, groups_without_majority
+from keystead_core.catalog.repair import VOLUME_LOST, groups_without_majority, silent_nodes, volume_lost_message
 from keystead_core.cluster_map import ClusterMap
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import Action, GiveUpVolume, MarkLeft, Note
@@ -19,14 +19,12 @@ def plan_losses(desired: Desired, observed: Observed) -> Iterator[Action | Note]
     if observed.map is not None or observed.known_map is None:
         return
     lost = lost_by_name(observed.known_map, observed)
-    hit = groups_without_majority(observed.known_map, lost)
+    answering = {node.id for node in observed.nodes if node.reachable}
+    down = {node: 0.0 if node in answering else 1.0 for node in observed.known_map.nodes}
+    silent = silent_nodes(observed.known_map, down, lost)
+    hit = groups_without_majority(observed.known_map, lost, silent)
     if hit:
-        names = ", ".join(sorted({observed.known_map.nodes[node].name for node in lost}))
-        tables = ", ".join(sorted({entry.table or "the catalog" for entry in hit}))
-        message = (
-            f"the volumes of {names} are lost, and with them the majority of {len(hit)} partitions of {tables}: "
-            "nothing is formed anew over what is left; what they alone held can only come from a backup"
-        )
+        message = volume_lost_message(observed.known_map, lost, hit, silent)
         yield Note(subject, VOLUME_LOST, message)
 
 
@@ -42,7 +40,7 @@ def lost_by_name(known: ClusterMap, observed: Observed) -> list[NodeId]:
 
 def plan_stranded(desired: Desired, observed: Observed) -> Iterator[Action | Note]:
     """A node whose machine is gone for good leaves, and then its place gets a new volume elsewhere. One at a time, and
-    never while some group would be without a majority of its copies."""
+    never while some group would be without a majority of copies that answer: another loss may make this one needed."""
     grace = desired.cluster.node_loss_grace_seconds
     for node in observed.nodes:
         if not 0 < grace <= node.stranded_seconds:
@@ -65,7 +63,8 @@ def _give_up(desired: Desired, observed: Observed, node: ObservedNode, grace: fl
     for tenant in tenants:
         if observed.seconds_down.get(tenant.id, 0.0) < grace:
             return
-        hit = groups_without_majority(observed.map, [tenant.id])
+        silent = silent_nodes(observed.map, observed.seconds_down, [tenant.id])
+        hit = groups_without_majority(observed.map, [tenant.id], silent)
         if hit:
             message = (
                 f"{node.name} cannot run over its volume; it is not given up, because {len(hit)} partitions would be "
