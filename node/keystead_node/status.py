@@ -41,7 +41,7 @@ def replica_status(r: Replica, shell: Shell, split_refusal: str) -> dict[str, An
     return {
         "partition": r.partition,
         "replica": r.id,
-        "role": _role(r),
+        "role": role_of(r),
         "epoch": r.epoch or r.promised,
         "membershipVersion": membership.version if membership else 0,
         "members": [m.node for m in membership.members] if membership else [],
@@ -60,7 +60,7 @@ def replica_status(r: Replica, shell: Shell, split_refusal: str) -> dict[str, An
     }
 
 
-def _role(r: Replica) -> str:
+def role_of(r: Replica) -> str:
     member = r.own_member
     if r.role != "follower":
         return r.role
