@@ -17,6 +17,7 @@ def node_status(
 ) -> dict[str, Any]:
     core = shell.core
     entry = keeper.map.nodes.get(core.id)
+    limits = config.partition_limits()
     state = "maintenance" if core.maintaining else entry.state if entry is not None else "starting"
     return {
         "node": {
@@ -29,6 +30,8 @@ def node_status(
             "volume_empty": volume_empty and not core.replicas and not keeper.map.cluster,
             "pid": os.getpid(),
             "api_port": config.api_port,
+            "partition_read_units": limits.read_units,
+            "partition_write_units": limits.write_units,
         },
         "replicas": [replica_status(r, shell, split_refusals.get(r.partition, "")) for r in core.replicas.values()],
     }
@@ -36,7 +39,7 @@ def node_status(
 
 def replica_status(r: Replica, shell: Shell, split_refusal: str) -> dict[str, Any]:
     membership = r.membership
-    heat = shell.heat.known(r.partition) if r.mastership is not None else None
+    heat = shell.heat.known(r.partition)
     store = shell.stores.opened(r.partition)
     return {
         "partition": r.partition,

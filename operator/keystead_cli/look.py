@@ -15,12 +15,16 @@ from keystead_cli.terminal import (
     print_json,
     view_of,
 )
+from keystead_cli.watching import WatchOption, watch_status
 from keystead_operator.local.cluster_file import FORMAT, program_version
 
 
-def status(data: DataOption = DATA_DEFAULT, output: OutputOption = Output.text) -> None:
-    """Show every node, and every partition with its replicas. Works while nodes are down."""
-    show_status(view_of(open_cluster(data)), output)
+def status(data: DataOption = DATA_DEFAULT, output: OutputOption = Output.text, watch: WatchOption = False) -> None:
+    """Show every node, and every partition with its replicas and load. Works while nodes are down."""
+    if watch:
+        watch_status(lambda: view_of(open_cluster(data)), output)
+    else:
+        show_status(view_of(open_cluster(data)), output)
 
 
 def why(
