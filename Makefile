@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= keystead/keystead:$(VERSION)
 BASE ?= python:3.11-slim
 
-.PHONY: help ci setup up down test test-apiserver lint sim sim-coverage sim-nightly explore soak fuzz bench bench-operator image e2e clean
+.PHONY: help ci setup up down test test-apiserver test-ui lint sim sim-coverage sim-nightly explore soak fuzz bench bench-operator image e2e clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
@@ -45,6 +45,9 @@ test-apiserver: setup ## the operator against a real kube-apiserver (the first t
 	@e2e/cluster/build-tools.sh
 	@$(BIN)/python -m pytest -n 2 $(or $(APISERVER_TESTS),tests/apiserver)
 
+test-ui: setup ## the page of a node in headless Chromium (the first time fetches it: 100 MB, half a minute)
+	@$(BIN)/python -m pytest $(or $(UI_TESTS),tests/ui)
+
 sim: setup ## simulate SEEDS=500 FROM=1, or one SEED=1234 with its trace (SHRINK=1, UNTIL=n)
 	@$(if $(SEED),$(BIN)/python -m tests.sim one --seed $(SEED) $(if $(SHRINK),--shrink) $(if $(UNTIL),--until $(UNTIL)),$(BIN)/python -m tests.sim run --seeds $(SEEDS) --from $(FROM))
 
@@ -68,7 +71,7 @@ fuzz: setup ## anything at all sent to each operation of the API, for MINUTES=30
 bench: setup ## measure against etcd, dynalite and DynamoDB Local; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
-ci: test test-apiserver ## all that has to pass before a release: the two tiers, and the smoke scenarios on a real cluster
+ci: test test-ui test-apiserver ## all that has to pass before a release: the three tiers, and the smoke scenarios on a real cluster
 	@$(MAKE) --no-print-directory e2e SUBSET=smoke
 
 e2e: setup ## scenarios on a real cluster (kind); SUBSET=smoke, KEEP=1, TESTS=e2e/scenarios/...

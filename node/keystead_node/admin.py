@@ -1,4 +1,5 @@
-"""The admin port (loopback or the pod's own network): health, metrics, status, and the operator's commands.
+"""The admin port (loopback or the pod's own network): health, metrics, status, the operator's commands,
+and a page for people (ui/).
 
 With TLS, health and metrics are open to everybody and all else to the operator and the nodes, by their certificates.
 """
@@ -68,6 +69,8 @@ class Admin:
         self._metrics = metrics
         self._status = status
         self._shutdown = shutdown
+        self.pages: list[web.RouteDef] = []
+        """For people: what is served beside what programs ask for."""
         self._runner: web.AppRunner | None = None
 
     async def listen(self, bind: str, port: int) -> None:
@@ -87,6 +90,7 @@ class Admin:
                 web.post("/resume", self._resume),
                 web.post("/handover", self._handover),
                 web.post("/shutdown", self._stop),
+                *self.pages,
             ]
         )
         self._runner = web.AppRunner(app, access_log=None)

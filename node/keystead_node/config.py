@@ -13,6 +13,7 @@ import msgspec
 from keystead_core.capacity.limits import CapacitySettings
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
+from keystead_core.split.dial_up import PartitionLimits
 from keystead_core.split.triggers import SplitRule
 from keystead_node.transport.addresses import join_address
 
@@ -162,6 +163,11 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             write_units=self.number("split_write_units", capacity.partition_write_units),
             after_seconds=self.number("split_after_seconds", int(default.after_seconds)),
         )
+
+    def partition_limits(self) -> PartitionLimits:
+        """What one partition gives."""
+        capacity = self.capacity()
+        return PartitionLimits(capacity.partition_read_units, capacity.partition_write_units)
 
     def capacity(self) -> CapacitySettings:
         """How tables are held to their units. Raises ConfigError."""

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import google_crc32c
+import msgspec
 import structlog
 
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
@@ -26,6 +27,14 @@ CHUNK_BYTES = 256 * 1024
 CHUNK_SECONDS_MAX = 10.0
 
 
+class CopySent(msgspec.Struct):
+    """Of a copy on its way to a node: bytes sent, and all of them."""
+
+    to: NodeId
+    sent: int
+    total: int
+
+
 class Copies:
     """Sends and receives copies. Staged ones lie under DATA/incoming/ until the core wants them installed."""
 
@@ -39,6 +48,7 @@ class Copies:
         self._token = 0
         self._tasks: set[asyncio.Future[None]] = set()
         self.bytes_copied = 0
+        self.under_way: dict[tuple[PartitionId, ReplicaId], CopySent] = {}
         for directory in (self._incoming, self._outgoing):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
@@ -61,6 +71,7 @@ class Copies:
         except (rq.RequestFailed, OSError, NotMaster) as error:
             log.warning("copy failed", partition=effect.partition, peer=effect.to, error=str(error))
         finally:
+            self.under_way.pop((effect.partition, effect.peer), None)
             shutil.rmtree(directory, ignore_errors=True)
         self._shell.post(ev.CopyFinished(effect.partition, effect.peer, ok))
 
@@ -81,13 +92,16 @@ class Copies:
         begin = rq.CopyBegin(effect.partition, effect.peer, effect.epoch, point, encode_membership(membership), files)
         if (await self._shell.peers.request(effect.to, begin, CHUNK_SECONDS_MAX)).status != rq.OK:
             return False
-        for name, size in files:
-            if not await self._send_file(effect, directory / name, name, size):
+        progress = CopySent(effect.to, 0, sum(size for _, size in files))
+        self.under_way[effect.partition, effect.peer] = progress
+        for name, _ in files:
+            if not await self._send_file(effect, directory / name, name, progress):
                 return False
         end = rq.CopyEnd(effect.partition, effect.peer)
         return (await self._shell.peers.request(effect.to, end, CHUNK_SECONDS_MAX)).status == rq.OK
 
-    async def _send_file(self, effect: ef.SendCopy, path: Path, name: str, size: int) -> bool:
+    async def _send_file(self, effect: ef.SendCopy, path: Path, name: str, progress: CopySent) -> bool:
+        size = path.stat().st_size
         with path.open("rb") as file:
             offset = 0
             while offset < size:
@@ -101,6 +115,7 @@ class Copies:
                     return False
                 offset += len(data)
                 self.bytes_copied += len(data)
+                progress.sent += len(data)
                 await asyncio.sleep(len(data) / self._bytes_per_second)
         return True
 

@@ -1,9 +1,10 @@
-"""How much each partition that is mastered here is used: units of reads and writes, and a sample of the keys.
+"""How much each partition is used here: units of reads and writes, and a sample of the keys.
 
 Counted where a request reaches the rows, so that it costs a request next to nothing: units are those of the row as it
 is stored, which is near enough for what is decided by them.
 """
 
+from collections.abc import Container
 from typing import Final
 
 from keystead_core.ids import PartitionId
@@ -76,6 +77,13 @@ class Heat:
 
     def known(self, partition: PartitionId) -> PartitionHeat | None:
         return self._partitions.get(partition)
+
+    def settle(self, now: float, here: Container[PartitionId]) -> None:
+        """Works out all rates anew; forgets the partitions of which no replica is `here`."""
+        for partition in [partition for partition in self._partitions if partition not in here]:
+            del self._partitions[partition]
+        for heat in self._partitions.values():
+            heat.settle(now)
 
     def forget(self, partition: PartitionId) -> None:
         self._partitions.pop(partition, None)

@@ -57,6 +57,8 @@ from keystead_node.transport import requests as rq
 from keystead_node.transport.addresses import join_address
 from keystead_node.transport.codec import Hello
 from keystead_node.transport.peers import Peers
+from keystead_node.ui.loads import own_loads
+from keystead_node.ui.pages import Pages
 
 log = structlog.get_logger("node")
 
@@ -158,6 +160,7 @@ class NodeProcess:
         self.admin = Admin(
             self.shell, self.keeper, self.client, self.metrics, self._status, self.stop, self.front, self.tls
         )
+        self.admin.pages = Pages(self.shell, self.keeper, self.copies, config.partition_limits()).routes()
 
     def _gate(self) -> Gate | None:
         keys = self.access_keys
@@ -304,6 +307,8 @@ class NodeProcess:
                 return self.metering.answer(sender, request)
             case rq.WhereAre():
                 return rq.Answer(rq.OK, value=msgspec.msgpack.encode(self.keeper.where_are(request.nodes)))
+            case rq.NodeLoad():
+                return rq.Answer(rq.OK, value=msgspec.msgpack.encode(own_loads(self.shell, self.copies)))
             case rq.CopyBegin() | rq.CopyChunk() | rq.CopyEnd():
                 return await self.copies.receive(sender, request)
             case _:

@@ -48,13 +48,13 @@ class SplitWatch:
             del self._watches[gone]
             heat.forget(gone)
             self.refusals.pop(gone, None)
+        heat.settle(now, core.replicas)
         for partition in mastered:
             entry = self._keeper.map.partitions.get(partition)
             store = self._shell.stores.opened(partition)
             if partition == CATALOG_PARTITION or entry is None or store is None or store.rows is None:
                 continue
             found = heat.of(partition)
-            found.settle(now)
             load = PartitionLoad(store.rows.approximate_bytes(), found.read_rate, found.write_rate)
             reason = self._watches.setdefault(partition, Watch()).reason(load, self._rule, now)
             if not reason or entry.split or entry.left:

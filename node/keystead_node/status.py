@@ -22,6 +22,7 @@ def node_status(
 ) -> dict[str, Any]:
     core = shell.core
     entry = keeper.map.nodes.get(core.id)
+    limits = config.partition_limits()
     state = "maintenance" if core.maintaining else entry.state if entry is not None else "starting"
     return {
         "node": {
@@ -35,6 +36,8 @@ def node_status(
             "pid": os.getpid(),
             "api_port": config.api_port,
             "room_bytes": room_bytes,
+            "partition_read_units": limits.read_units,
+            "partition_write_units": limits.write_units,
         },
         "replicas": [replica_status(r, shell, split_refusals.get(r.partition, "")) for r in core.replicas.values()],
     }
@@ -42,12 +45,12 @@ def node_status(
 
 def replica_status(r: Replica, shell: Shell, split_refusal: str) -> dict[str, Any]:
     membership = r.membership
-    heat = shell.heat.known(r.partition) if r.mastership is not None else None
+    heat = shell.heat.known(r.partition)
     store = shell.stores.opened(r.partition)
     return {
         "partition": r.partition,
         "replica": r.id,
-        "role": _role(r),
+        "role": role_of(r),
         "epoch": r.epoch or r.promised,
         "membershipVersion": membership.version if membership else 0,
         "members": [m.node for m in membership.members] if membership else [],
@@ -66,7 +69,7 @@ def replica_status(r: Replica, shell: Shell, split_refusal: str) -> dict[str, An
     }
 
 
-def _role(r: Replica) -> str:
+def role_of(r: Replica) -> str:
     member = r.own_member
     if r.role != "follower":
         return r.role

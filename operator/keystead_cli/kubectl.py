@@ -23,9 +23,10 @@ from keystead_cli.splitting import (
     TimeoutOption,
     WaitOption,
     wanted_split,
-    watch,
 )
+from keystead_cli.splitting import watch as watch_split
 from keystead_cli.terminal import Output, OutputOption, fail
+from keystead_cli.watching import WatchOption, watch_status
 from keystead_core.catalog.commands import SetNodeState
 from keystead_core.catalog.results import CatalogReply
 from keystead_operator.catalog_access import command_json
@@ -65,9 +66,13 @@ def status(
     context: ContextOption = "",
     kubeconfig: KubeconfigOption = "",
     output: OutputOption = Output.text,
+    watch: WatchOption = False,
 ) -> None:
-    """Show every node, and every partition with its replicas. Works while nodes are down."""
+    """Show every node, and every partition with its replicas and load. Works while nodes are down."""
     chosen = _choose(namespace, cluster, context, kubeconfig)
+    if watch:
+        watch_status(lambda: _or_fail(chosen.gather).view(), output)
+        return
     if output is Output.text:
         _say_conditions(chosen.cluster)
     show_status(_or_fail(chosen.gather).view(), output)
@@ -161,7 +166,7 @@ def split(
     right = msgspec.convert(answer["reply"], CatalogReply).counters[0]
     typer.echo(f"partition {command.partition} of {table} is to be split: partition {right} gets the right half")
     if wait:
-        watch(lambda: _or_fail(chosen.gather).map, command.partition, right, timeout)
+        watch_split(lambda: _or_fail(chosen.gather).map, command.partition, right, timeout)
 
 
 @app.command()

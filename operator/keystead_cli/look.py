@@ -1,15 +1,13 @@
 """`keystead status`, `keystead why` and `keystead version`."""
 
 import platform
-import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
-from rich.live import Live
+from rich.text import Text
 
-from keystead_cli.render import cluster_picture, console, rescale_line
+from keystead_cli.render import console, rescale_line
 from keystead_cli.shown import show_status, show_why
 from keystead_cli.terminal import (
     DATA_DEFAULT,
@@ -20,43 +18,27 @@ from keystead_cli.terminal import (
     print_json,
     view_of,
 )
+from keystead_cli.watching import WatchOption, watch_status
 from keystead_operator.local.cluster_file import FORMAT, program_version
 from keystead_operator.local.inspect import read_report
 
-WATCH_SECONDS: Final = 1.0
 
-
-def status(
-    data: DataOption = DATA_DEFAULT,
-    output: OutputOption = Output.text,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")] = False,
-) -> None:
-    """Show every node, every partition with its replicas, and how far a rescale is. Works while nodes are down."""
-    if not watch:
-        _show(data, output)
+def status(data: DataOption = DATA_DEFAULT, output: OutputOption = Output.text, watch: WatchOption = False) -> None:
+    """Show every node, every partition with its replicas and load, and how far a rescale is. Works while nodes are
+    down."""
+    if watch:
+        watch_status(lambda: view_of(open_cluster(data)), output, lambda: _above(data))
         return
-    try:
-        with Live(console=console(), auto_refresh=False) as live:
-            while True:
-                live.update(_picture(data), refresh=True)
-                time.sleep(WATCH_SECONDS)
-    except KeyboardInterrupt:
-        return
+    if output is Output.text:
+        for line in _above(data):
+            console().print(line)
+    show_status(view_of(open_cluster(data)), output)
 
 
-def _show(data: Path, output: Output) -> None:
-    opened = open_cluster(data)
-    rescale = read_report(opened.data).rescale
-    if rescale is not None and output is Output.text:
-        console().print(rescale_line(rescale))
-    show_status(view_of(opened), output)
-
-
-def _picture(data: Path) -> RenderableType:
-    opened = open_cluster(data)
-    rescale = read_report(opened.data).rescale
-    picture = cluster_picture(view_of(opened))
-    return picture if rescale is None else Group(rescale_line(rescale), picture)
+def _above(data: Path) -> list[Text]:
+    """How far a rescale is, if there is one."""
+    rescale = read_report(open_cluster(data).data).rescale
+    return [] if rescale is None else [rescale_line(rescale)]
 
 
 def why(

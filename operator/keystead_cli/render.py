@@ -9,6 +9,7 @@ from keystead_operator.rescale_progress import RescaleProgress
 
 PLAIN_WIDTH = 200
 PARTITIONS_SHOWN_MAX = 40
+BAR_WIDTH = 12
 _STATE_STYLES = {"active": "green", "maintenance": "yellow", "starting": "yellow"}
 
 
@@ -30,7 +31,20 @@ def _digits(key: str) -> str:
 
 def cluster_picture(view: ClusterView, partitions_max: int = PARTITIONS_SHOWN_MAX) -> RenderableType:
     """Nodes, then partitions with their replicas."""
-    return Group(Text(f"endpoint {view.endpoint}"), _nodes(view), _partitions(view, partitions_max))
+    page = [Text(f"picture {view.page}")] if view.page else []
+    return Group(
+        Text(f"endpoint {view.endpoint}"), *page, _nodes(view), *_splits(view), _partitions(view, partitions_max)
+    )
+
+
+def bar(value: float, most: float, width: int = BAR_WIDTH) -> str:
+    """`value` against `most`, which fills it; anything above 0 is seen."""
+    filled = min(width, max(round(width * value / most), int(value > 0))) if most > 0 else 0
+    return "#" * filled + "." * (width - filled)
+
+
+def shown_load(load: float) -> str:
+    return "<1%" if 0 < load < 0.01 else f"{load:.0%}"
 
 
 def rescale_line(rescale: RescaleProgress, width: int = 30) -> Text:
@@ -47,8 +61,11 @@ def rescale_line(rescale: RescaleProgress, width: int = 30) -> Text:
 
 def _nodes(view: ClusterView) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("NODE", "STATE", "ZONE", "PORT", "PID", "ID", "MASTERS"):
+    for name in ("NODE", "STATE", "ZONE", "PORT", "PID", "ID", "MASTERS", "REPLICAS", "LOAD"):
         table.add_column(name, no_wrap=True)
+    masters = max((node.masters for node in view.nodes), default=0)
+    replicas = max((node.replicas for node in view.nodes), default=0)
+    load = max((node.load for node in view.nodes), default=0.0)
     for node in view.nodes:
         table.add_row(
             node.name,
@@ -57,7 +74,9 @@ def _nodes(view: ClusterView) -> Table:
             str(node.port),
             str(node.pid or "-"),
             node.id or "-",
-            str(_masters(view, node.name)),
+            f"{bar(node.masters, masters)} {node.masters}",
+            f"{bar(node.replicas, replicas)} {node.replicas}",
+            f"{bar(node.load, load)} {shown_load(node.load)}",
         )
     return table
 
@@ -66,15 +85,17 @@ def _node_state(node: NodeView) -> str:
     return f"{node.state} ({node.problem})" if node.problem and node.state != "active" else node.state
 
 
-def _masters(view: ClusterView, name: str) -> int:
-    return sum(partition.master == name for table in view.tables for partition in table.partitions)
+def _splits(view: ClusterView) -> list[Text]:
+    """A line for each that is under way."""
+    partitions = [partition for table in view.tables for partition in table.partitions]
+    return [Text(f"{one.table}: {one.split}", style="yellow") for one in partitions if one.split is not None]
 
 
 def _partitions(view: ClusterView, partitions_max: int) -> RenderableType:
     if view.map_version is None:
         return Text("no node answers: tables and partitions are unknown", style="red")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("TABLE", "PARTITION", "RANGE", "EPOCH", "MEMBERSHIP", "MASTER", "REPLICAS"):
+    for name in ("TABLE", "PARTITION", "RANGE", "EPOCH", "MEMBERSHIP", "LOAD", "MASTER", "REPLICAS"):
         table.add_column(name, no_wrap=name != "REPLICAS")
     shown = ([view.catalog] if view.catalog is not None else []) + [
         partition for one in view.tables for partition in one.partitions
@@ -83,7 +104,7 @@ def _partitions(view: ClusterView, partitions_max: int) -> RenderableType:
         _add_partition(table, partition)
     for one in view.tables:
         if not one.partitions:
-            table.add_row(one.name, "-", "-", "-", "-", "-", one.state)
+            table.add_row(one.name, "-", "-", "-", "-", "-", "-", one.state)
     below = [Text(f"and {len(shown) - partitions_max} more partitions")] if len(shown) > partitions_max else []
     below += [Text(line, style="red") for line in _ways_back(shown)]
     return Group(table, *below) if below else table
@@ -115,9 +136,14 @@ def _add_partition(table: Table, partition: PartitionView) -> None:
         shown_range(partition.range),
         str(partition.epoch),
         str(partition.membership_version),
+        Text(shown_load(partition.load), style=_load_style(partition.load)),
         Text(partition.master or "none", style="green" if partition.master else "red"),
         ", ".join(_replica(replica) for replica in partition.replicas),
     )
+
+
+def _load_style(load: float) -> str:
+    return "red" if load > 0.8 else "yellow" if load > 0.5 else ""
 
 
 def _replica(replica: ReplicaView) -> str:

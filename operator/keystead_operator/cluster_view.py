@@ -10,7 +10,8 @@ import msgspec
 from keystead_core.cluster_map import ClusterMap, PartitionEntry
 from keystead_core.comeback import ways_back, ways_in_words
 from keystead_core.ids import CATALOG_PARTITION, NodeId
-from keystead_operator.node_status import NodeStatus, ReplicaStatus
+from keystead_core.under_way import split_of
+from keystead_operator.node_status import NodeSelf, NodeStatus, ReplicaStatus
 
 
 class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +51,8 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 
 class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A partition. `master` is the name of the node that serves it, or null. `notes`: what its replicas say.
+    """A partition. `master` is the name of the node that serves it, or null. `notes`: what its replicas say. `load`:
+    units a second against what one partition gives. `split`: how far its division is, in a sentence, or null.
 
     `ways_back`: where too few replicas are left to serve, the smallest sets of node ids with whose volumes it comes
     back by itself; empty where enough are there, or where nothing that is absent would be enough.
@@ -67,6 +69,11 @@ class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     master: str | None
     replicas: list[ReplicaView]
     notes: list[str] = []
+    load: float = 0.0
+    read_units: float = 0.0
+    write_units: float = 0.0
+    bytes: int | None = None
+    split: str | None = None
     ways_back: list[list[NodeId]] = []
 
     @property
@@ -87,7 +94,8 @@ class TableView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A node. `state`: active | maintenance | starting | unreachable | stopped; `problem` says more, or is null."""
+    """A node. `state`: active | maintenance | starting | unreachable | stopped; `problem` says more, or is null.
+    `load`: what all its replicas do, in what one partition gives."""
 
     name: str
     id: str | None
@@ -97,10 +105,14 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     data_dir: str
     state: str
     problem: str | None
+    masters: int = 0
+    replicas: int = 0
+    load: float = 0.0
 
 
 class ClusterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A cluster. `map_version`: of the newest map that a node gave; it and `catalog` are null if none answers."""
+    """A cluster. `map_version`: of the newest map that a node gave; it and `catalog` are null if none answers. `page`:
+    where a browser sees it all (docs/pictures.md), or "" where none can."""
 
     cluster: str
     endpoint: str
@@ -108,6 +120,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     nodes: list[NodeView]
     catalog: PartitionView | None
     tables: list[TableView]
+    page: str = ""
 
     def table(self, name: str) -> TableView | None:
         return next((table for table in self.tables if table.name == name), None)
@@ -173,11 +186,13 @@ class _Merge:
         }
         self._tenants: set[str] = set()
         self._replicas: dict[str, dict[int, ReplicaStatus]] = {}
+        self._selves: dict[str, NodeSelf] = {}
         for place in places:
             status = statuses.get(place.name)
             if status is not None:
                 self._tenants.add(place.name)
                 self._names[status.node.id], self._zones[status.node.id] = place.name, place.zone
+                self._selves[status.node.id] = status.node
                 self._replicas[status.node.id] = {replica.partition: replica for replica in status.replicas}
 
     def node(self, place: NodePlace) -> NodeView:
@@ -195,7 +210,14 @@ class _Merge:
             data_dir=place.data_dir,
             state=state,
             problem=place.problem or None,
+            masters=0 if status is None else sum(_serves(replica) for replica in status.replicas),
+            replicas=0 if status is None else len(status.replicas),
+            load=0.0 if status is None else round(sum(self._load(status.node.id, one) for one in status.replicas), 4),
         )
+
+    def _load(self, node: str, replica: ReplicaStatus) -> float:
+        """Of a replica there, by what that node says that one partition gives."""
+        return self._selves[node].share(replica.read_units, replica.write_units)
 
     def partition(self, entry: PartitionEntry) -> PartitionView:
         found = {node: self._replicas[node].get(entry.id) for node in self._replicas}
@@ -204,6 +226,8 @@ class _Merge:
         master_id = max(masters)[1] if masters else None
         master = present.get(master_id) if master_id is not None else None
         members = self._members(entry, present, master)
+        weighed = [master] if master is not None else list(present.values())
+        split = split_of(entry)
         best = master or max(present.values(), key=lambda one: (one.epoch, one.membership_version), default=None)
         return PartitionView(
             id=entry.id,
@@ -218,6 +242,11 @@ class _Merge:
             replicas=[self._replica(node, present.get(node), master) for node in members],
             notes=[f"{self._name(node)} says: {self._named(one.why)}" for node, one in present.items() if one.why],
             ways_back=[] if master is not None else self._ways_back(entry, present),
+            load=round(sum(self._load(node, one) for node, one in present.items()), 4),
+            read_units=round(sum(one.read_units for one in present.values()), 1),
+            write_units=round(sum(one.write_units for one in present.values()), 1),
+            bytes=max((one.bytes for one in weighed if one.bytes is not None), default=None),
+            split=None if split is None else split.said(),
         )
 
     def _ways_back(self, entry: PartitionEntry, present: dict[str, ReplicaStatus]) -> list[list[NodeId]]:

@@ -15,8 +15,8 @@ class FollowerProgress(msgspec.Struct, frozen=True, rename="camel"):
 class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One replica on the node. `role`: master | follower | candidate | learner | log-only. `why`: what keeps it from
     serving, as a sentence. `followers` is the master's only: node id -> progress. `members` are node ids. `bytes`: of
-    the rows, about, null while they are not open. `read_units` and `write_units`: a second, of a master, over the last
-    seconds."""
+    the rows, about, null while they are not open. `read_units` and `write_units`: a second, over the last seconds;
+    of a follower, the reads that it answers."""
 
     partition: int
     replica: int = 0
@@ -40,7 +40,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):
     """The process. `formed`: it holds a replica of the catalog. `state`: starting | active | maintenance | left.
-    `room_bytes`: what its volume has left above its reserve; -1: it does not say."""
+    `room_bytes`: what its volume has left above its reserve; -1: it does not say. `partition_read_units` and
+    `partition_write_units`: what one partition gives a second, 0: no limit."""
 
     id: NodeId
     name: str = ""
@@ -52,6 +53,13 @@ class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     api_port: int = 0
     room_bytes: int = -1
+    partition_read_units: int = 0
+    partition_write_units: int = 0
+
+    def share(self, read_units: float, write_units: float) -> float:
+        """Units a second against what one partition gives."""
+        reads = read_units / self.partition_read_units if self.partition_read_units else 0.0
+        return reads + (write_units / self.partition_write_units if self.partition_write_units else 0.0)
 
 
 class NodeStatus(msgspec.Struct, frozen=True):

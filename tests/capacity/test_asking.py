@@ -82,3 +82,4 @@ def test_the_numbers_of_requests_stay() -> None:
     assert rq.number_of(rq.ChangeRow) == rq.ALWAYS_KNOWN == 11
     assert rq.number_of(rq.AskUnits) == 20 and 20 in rq.announced()
     assert rq.number_of(rq.WriteRows) == 21 and 21 in rq.announced()
+    assert rq.number_of(rq.NodeLoad) == 22 and 22 in rq.announced()

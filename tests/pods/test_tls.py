@@ -84,6 +84,7 @@ def test_everything_works_over_tls(shared: TlsPods) -> None:
     found = shared.client("node-2").get_item(TableName="items", Key={"pk": {"S": "a"}}, ConsistentRead=True)
     assert len(found["Item"]["big"]["S"]) == 300_000
     assert shared.pods["node-0"].program("ask", "GET", "/status").returncode == 0
+    assert "mapVersion" in shared.pods["node-0"].program("ask", "GET", "/ui/state").stdout
     assert shared.pods["node-2"].program("prestop").returncode == 0
     assert shared.pods["node-2"].ask("/resume", {})["ok"]
     with socket.create_connection((shared.pods["node-0"].address, API), 5) as plain:
@@ -146,7 +147,7 @@ def test_the_admin_port_shows_health_to_all_and_the_rest_to_the_operator(shared:
     pod = shared.pods["node-0"]
     for path in ("/healthz", "/readyz", "/metrics"):
         assert ask_as(shared.directory, pod, path, None)[0] == 200
-    for path in ("/status", "/map", "/maintain", "/nothing"):
+    for path in ("/status", "/map", "/ui", "/ui/state", "/maintain", "/nothing"):
         status, body = ask_as(shared.directory, pod, path, None)
         assert (status, b"no certificate shown" in body) == (403, True)
     assert ask_as(shared.directory, pod, "/status", OURS.operator)[0] == 200

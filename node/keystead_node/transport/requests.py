@@ -137,6 +137,10 @@ class WriteRows(msgspec.Struct, frozen=True, array_like=True, tag=21):
     changes: list[tuple[bytes, bytes | None]]
 
 
+class NodeLoad(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """What do the asked node's replicas do? The answer's value is msgpack: a list of ReplicaLoads (ui/loads.py)."""
+
+
 Request = (
     WriteRow
     | ReadRow
@@ -152,6 +156,7 @@ Request = (
     | FeedIndex
     | AskUnits
     | WriteRows
+    | NodeLoad
 )
 
 ALWAYS_KNOWN = 11

@@ -73,7 +73,14 @@ async def gather_view(data: DataDir, cluster: ClusterFile, client: AdminClient) 
             problem = "not running" if code is None or known is None else _ended(code, known.last_line)
         places.append(as_node_place(data, place, pid, problem))
     newest = max(maps, key=lambda one: one.version, default=None)
-    return cluster_view(cluster.cluster, endpoint_of(cluster), places, statuses, newest)
+    view = cluster_view(cluster.cluster, endpoint_of(cluster), places, statuses, newest)
+    return msgspec.structs.replace(view, page=_page_of(cluster, statuses))
+
+
+def _page_of(cluster: ClusterFile, statuses: dict[str, NodeStatus]) -> str:
+    """At the first node that answers."""
+    answering = [place for place in cluster.places if place.name in statuses]
+    return f"http://{admin_address(answering[0])}/ui" if answering else ""
 
 
 async def _ask(client: AdminClient, place: Place) -> tuple[NodeStatus | None, ClusterMap | None, str]:
