@@ -117,16 +117,31 @@ class Load:
             pause = 50.0 if operation.outcome != "ok" else self._pause_ms
             await asyncio.sleep(rng.random() * 2 * pause / 1000)
 
+    # ---- what is asked for; another kind of load has other words for it
+
+    def write_request(self, key: str, value: str | None) -> tuple[str, dict[str, Any]]:
+        """The operation and its body; None deletes."""
+        if value is None:
+            return "DeleteItem", {"TableName": self.table, "Key": {"pk": {"S": key}}}
+        item = {"pk": {"S": key}, "v": {"S": value}, "padding": {"S": self._padding}}
+        return "PutItem", {"TableName": self.table, "Item": item}
+
+    def read_request(self, key: str, consistent: bool) -> tuple[str, dict[str, Any]]:
+        return "GetItem", {"TableName": self.table, "Key": {"pk": {"S": key}}, "ConsistentRead": consistent}
+
+    def value_of(self, answer: dict[str, Any]) -> Value:
+        """What a read was answered."""
+        item = answer.get("Item")
+        return None if item is None else str(item["v"]["S"])
+
+    # ---- asking
+
     async def _write(
         self, session: aiohttp.ClientSession, endpoint: str, key: str, client: str, value: str | None
     ) -> Operation:
-        if value is None:
-            body: dict[str, Any] = {"TableName": self.table, "Key": {"pk": {"S": key}}}
-        else:
-            item = {"pk": {"S": key}, "v": {"S": value}, "padding": {"S": self._padding}}
-            body = {"TableName": self.table, "Item": item}
+        name, body = self.write_request(key, value)
         invoked = time.monotonic_ns()
-        outcome, _ = await self._call(session, endpoint, "DeleteItem" if value is None else "PutItem", body)
+        outcome, _ = await self._call(session, endpoint, name, body)
         return Operation(
             kind="delete" if value is None else "write",
             value=value,
@@ -140,12 +155,12 @@ class Load:
     async def _read(
         self, session: aiohttp.ClientSession, endpoint: str, key: str, client: str, consistent: bool
     ) -> Operation:
-        body = {"TableName": self.table, "Key": {"pk": {"S": key}}, "ConsistentRead": consistent}
+        name, body = self.read_request(key, consistent)
         invoked = time.monotonic_ns()
-        outcome, answer = await self._call(session, endpoint, "GetItem", body)
+        outcome, answer = await self._call(session, endpoint, name, body)
         return Operation(
             kind="read",
-            value=_value_of(answer),
+            value=self.value_of(answer),
             invoked=invoked,
             returned=time.monotonic_ns(),
             outcome=outcome,
@@ -243,8 +258,3 @@ class Load:
             f"{self.count('write')} writes, {self.count('read')} reads, {unknown} writes of unknown outcome, "
             f"longest gap {self.longest_gap_seconds():.2f} s"
         )
-
-
-def _value_of(answer: dict[str, Any]) -> Value:
-    item = answer.get("Item")
-    return None if item is None else str(item["v"]["S"])
