@@ -187,7 +187,7 @@ class Node:
 
     def _on_received(self, event: ev.Received) -> None:
         if isinstance(event.message, msg.BootRefused):
-            if event.message.boot == self.boot:
+            if event.message.boot == self.boot and not self._is_outdated(event.sender, event.boot):
                 self.emit(RenounceIdentity(f"node {event.sender} has seen boot {event.message.seen} of this volume"))
             return
         if not self._boot_is_current(event.sender, event.boot):
@@ -209,7 +209,7 @@ class Node:
         seen = self.boots.get(sender, 0)
         if boot == seen:
             return True
-        if boot >> 16 <= seen >> 16:
+        if self._is_outdated(sender, boot):
             self.send(sender, msg.BootRefused(boot, seen))
             return False
         self.boots[sender] = boot
@@ -217,6 +217,12 @@ class Node:
         if seen:
             self._on_peer_back(sender)
         return True
+
+    def _is_outdated(self, sender: NodeId, boot: Boot) -> bool:
+        """Was another start of the peer's volume seen before that is as late, or later? What an old copy of a volume
+        says counts for nothing: not even that it has seen another copy of ours."""
+        seen = self.boots.get(sender, 0)
+        return boot != seen and boot >> 16 <= seen >> 16
 
     # -- peers come and go ----------------------------------------------------------------------------------------
 
