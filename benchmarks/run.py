@@ -37,6 +37,7 @@ CASES: dict[str, Case] = {
     "signatures": lambda quick: signatures.compare(*((4, 1) if quick else (20, 2))),
     "failover": lambda quick: gaps.failover(3 if quick else 20),
     "handover": lambda quick: gaps.handover(3 if quick else 20),
+    "dial-up": lambda quick: splits.dial_up(4 if quick else 20),
     "splits": lambda quick: splits.pauses(5 if quick else 50),
     "idle": lambda quick: many_partitions.idle(100 if quick else 1000),
     "restart": lambda quick: many_partitions.restart(*((100, 0.05, 1) if quick else (1000, 1.0, 3))),

@@ -38,6 +38,7 @@ from keystead_operator.plan.actions import (
     UpdateTable,
 )
 from keystead_operator.plan.state import Desired, Observed, ObservedNode
+from keystead_operator.spec.capacity import SETTINGS
 from keystead_operator.spec.resources import cluster_spec, declared_table
 from keystead_operator.substrate import ActionFailed
 
@@ -57,6 +58,9 @@ class LocalSubstrate:
     async def desired(self) -> Desired:
         (manifest,) = self.objects.list("StorageCluster")
         cluster = cluster_spec(manifest)
+        # As node_config has it: what `up --set` says of the nodes' limits goes before the manifest.
+        given = {name: value for name, value in self.cluster.settings.items() if name in SETTINGS.values()}
+        cluster = msgspec.structs.replace(cluster, capacity={**cluster.capacity, **given})
         tables = [one for one in self.objects.list("Table") if one["spec"]["clusterRef"]["name"] == cluster.name]
         return Desired(cluster, tuple(declared_table(one, cluster) for one in tables), shared_fate_ok=True)
 
