@@ -125,7 +125,8 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if self._transport is not None:
+        # It may have been closed in the turn in which something was written: connection_lost comes later.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def request(self, request: Request) -> "asyncio.Future[Answer]":
