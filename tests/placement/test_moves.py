@@ -22,7 +22,7 @@ def grown(cluster: Cluster, each: int) -> list[NodeId]:
     return [site.node for site in cluster.sites if site.node not in before]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(1, 4), st.integers(2, 8), st.integers(1, 6), st.sampled_from([1, 3]), st.integers(20, 200))
 def test_nodes_added_alike_in_each_zone_take_exactly_their_quotas_and_nothing_else_moves(
     zones: int, per_zone: int, more: int, replicas: int, count: int
@@ -48,7 +48,7 @@ def test_all_nodes_are_level_then(zones: int, per_zone: int, more: int, replicas
     assert all(level - 1 < load < level + 1 for load in cluster.loads().values())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(3, 8), st.integers(20, 200), st.data())
 def test_of_three_zones_only_replicas_of_nodes_that_go_move_and_each_once(
     per_zone: int, count: int, data: st.DataObject
@@ -64,7 +64,7 @@ def test_of_three_zones_only_replicas_of_nodes_that_go_move_and_each_once(
     assert plan.unplaced == 0 and set(cluster.loads()) == {site.node for site in cluster.sites}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(1, 4), st.integers(2, 8), st.integers(4, 200), st.data())
 def test_nodes_that_go_are_empty_in_the_end_whatever_the_zones(
     zones: int, per_zone: int, count: int, data: st.DataObject
@@ -84,7 +84,7 @@ def test_a_second_plan_on_the_result_is_empty() -> None:
     assert cluster.plan().moves == []
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(st.integers(1, 40), st.integers(0, 3), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_moves_given_out_a_few_at_a_time_add_up_to_no_more(few: int, more: int, fewer: int, random: object) -> None:
     cluster = Cluster([4, 4, 4], [(100, 3)])
