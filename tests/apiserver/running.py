@@ -123,9 +123,11 @@ class RunningCluster:
         return {claim["metadata"]["name"]: claim for claim in found}
 
     def claim_of(self, pod: str) -> str:
-        """The name of the claim that a pod mounts."""
-        volumes = self.pods()[pod]["spec"]["volumes"]
-        return str(next(v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v))
+        """The name of the claim that a pod mounts; "" while there is no pod."""
+        found = self.pods().get(pod)
+        volumes = found["spec"]["volumes"] if found is not None else []
+        claims = [v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v]
+        return str(claims[0]) if claims else ""
 
     def uids(self) -> dict[str, str]:
         return {name: pod["metadata"]["uid"] for name, pod in self.pods().items()}

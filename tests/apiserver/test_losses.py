@@ -75,8 +75,6 @@ def test_lost_volume_is_replaced_and_its_replicas_are_copied_again(
 
 def _claim_uid(cluster: RunningCluster, pod: str) -> str:
     """Of the volume that a pod is bound to; nothing while there is no pod."""
-    if pod not in cluster.pods():
-        return ""
     claim: Object | None = cluster.claims().get(cluster.claim_of(pod))
     return "" if claim is None else str(claim["metadata"]["uid"])
 
@@ -92,17 +90,13 @@ def test_volume_stuck_in_deletion_does_not_hold_up_its_node(
     try:
         api.delete("PersistentVolumeClaim", namespace, claim)
         api.delete("Pod", namespace, victim)
-        cluster.wait("the pod has another volume", lambda: _claim_name(cluster, victim) not in ("", claim), 180)
+        cluster.wait("the pod has another volume", lambda: cluster.claim_of(victim) not in ("", claim), 180)
         cluster.wait_available()
         cluster.wait_level()
         assert api.find("PersistentVolumeClaim", namespace, claim) is not None
         _rows_are_there(cluster)
     finally:
         api.patch("PersistentVolumeClaim", namespace, claim, {"metadata": {"finalizers": []}})
-
-
-def _claim_name(cluster: RunningCluster, pod: str) -> str:
-    return cluster.claim_of(pod) if pod in cluster.pods() else ""
 
 
 def test_emptied_disk_is_a_lost_volume(cluster: RunningCluster, start_operator: StartOperator, namespace: str) -> None:
