@@ -124,11 +124,10 @@ class MapKeeper:
 
     async def _follow(self) -> None:
         while True:
-            delta = None
             if self._has_catalog():
-                delta = await self._catalog.wait_for_change(self.map.version, OWN_SECONDS)
-            if delta is None:
-                delta = await self._ask_others(0 if self._has_catalog() else FOLLOW_SECONDS / 2)
+                delta = await self._catalog.wait_for_change(self.map.version, OWN_SECONDS) or await self._from_either()
+            else:
+                delta = await self._ask_others(FOLLOW_SECONDS / 2)
             if delta is None:
                 await asyncio.sleep(0.05)
                 continue
@@ -138,6 +137,18 @@ class MapKeeper:
         """Whether a replica of the catalog is here. It may be behind, or out of its group without knowing it."""
         state = self._catalog.state
         return state is not None and bool(state.cluster) and CATALOG_PARTITION in self._shell.core.replicas
+
+    async def _from_either(self) -> MapDelta | None:
+        """What another has, or the replica here, whichever comes first: one who is gone may be asked for long, and what
+        is decided meanwhile, like where that one is now, must not wait for it."""
+        own = asyncio.ensure_future(self._catalog.wait_for_change(self.map.version, FOLLOW_SECONDS))
+        others = asyncio.ensure_future(self._ask_others(0))
+        try:
+            await asyncio.wait((own, others), return_when=asyncio.FIRST_COMPLETED)
+            return (own.result() if own.done() else None) or (others.result() if others.done() else None)
+        finally:
+            own.cancel()
+            others.cancel()
 
     async def _ask_others(self, wait_seconds: float) -> MapDelta | None:
         """`wait_seconds`: how long whoever has nothing new may wait for it."""
