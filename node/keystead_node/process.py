@@ -148,8 +148,7 @@ class NodeProcess:
         self.metering = Metering(self.shell, self.keeper, config.capacity(), boottime_us)
         uses = TableUses(self.metering, self.keeper)
         self.backend = MeteredBackend(self.router, self.metering, uses)
-        copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
-        self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
+        self.copies = Copies(self.shell, Path(config.data_dir), config.copies())
         add_cause(self.shell.cause)
         period = config.number("expiry_period_seconds", PERIOD_SECONDS)
         rate = config.number("expiry_rows_per_second", ROWS_PER_SECOND)

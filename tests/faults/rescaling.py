@@ -150,7 +150,7 @@ def latest_map(cluster: Cluster) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for name in cluster.names():
         with (
-            contextlib.suppress(OSError, ValueError),
+            contextlib.suppress(OSError, ValueError, StopIteration),  # A node that goes may be gone by now.
             urllib.request.urlopen(f"http://{cluster.admin_address(name)}/map", timeout=2) as answer,
         ):
             found.append(json.load(answer))
