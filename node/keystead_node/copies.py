@@ -1,6 +1,6 @@
 """Physical copies: a checkpoint of a replica's rows, streamed to a member that the logs no longer reach.
 
-Every chunk has a checksum and waits for its answer. All copies that a node sends have one chunk under way at a time,
+Every chunk has a checksum and waits for its answer. All copies that a node sends have a few chunks under way at a time,
 and so have all that it takes in, with rests between (copy_lane.py): copies let clients' traffic be. What was taken in
 is on the disk before the core hears of it: the log that the copy stands for is forgotten then.
 """
@@ -8,6 +8,7 @@ is on the disk before the core hears of it: the log that the copy stands for is 
 import asyncio
 import os
 import shutil
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +22,7 @@ from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import encode_membership
-from keystead_node.copy_lane import CopyLane
+from keystead_node.copy_lane import WIDTH, CopyLane
 from keystead_node.durable_file import sync_directory
 from keystead_node.errors import NotMaster
 from keystead_node.shell import Shell
@@ -29,7 +30,6 @@ from keystead_node.transport import requests as rq
 
 log = structlog.get_logger("copies")
 
-CHUNK_BYTES = 256 * 1024
 CHUNK_SECONDS_MAX = 10.0
 SYNC_BYTES = 4 * 1024 * 1024
 """So much at most is synced at once: a long sync would hold up those of the hot log."""
@@ -44,7 +44,7 @@ class CopySent(msgspec.Struct):
 
 
 class _Incoming(msgspec.Struct):
-    """A copy that is being taken in. `directory`: its own, so that nothing gets in that comes late of an earlier one."""
+    """A copy that is being taken in, in a directory of its own: nothing gets in that comes late of an earlier one."""
 
     sender: NodeId
     begin: rq.CopyBegin
@@ -59,7 +59,8 @@ class Copies:
         self._shell = shell
         self._incoming = data_dir / "incoming"
         self._outgoing = data_dir / "outgoing"
-        self._sending, self._receiving = CopyLane(limits), CopyLane(limits)
+        self._chunk_bytes = limits.chunk_bytes
+        self._sending, self._receiving = (CopyLane(limits, shell.heat.used) for _ in range(2))
         self._begun: dict[tuple[PartitionId, ReplicaId], _Incoming] = {}
         self._staged: dict[int, Path] = {}
         self._token = 0
@@ -119,21 +120,33 @@ class Copies:
 
     async def _send_file(self, effect: ef.SendCopy, path: Path, name: str, progress: CopySent) -> bool:
         size = path.stat().st_size
+        under_way: deque[asyncio.Future[bool]] = deque()
         with path.open("rb") as file:
-            for offset in range(0, size, CHUNK_BYTES):
-                length = min(CHUNK_BYTES, size - offset)
-                if not await self._sending.carry(length, partial(self._send_chunk, effect, file, name, offset, length)):
-                    return False
-                self.bytes_copied += length
-                progress.sent += length
-        return True
+            try:
+                for offset in range(0, size, self._chunk_bytes):
+                    length = min(self._chunk_bytes, size - offset)
+                    send = partial(self._send_chunk, effect, file, name, offset, length, progress)
+                    under_way.append(asyncio.ensure_future(self._sending.carry(length, send)))
+                    if len(under_way) >= WIDTH and not await under_way.popleft():
+                        return False
+                return all([await under_way.popleft() for _ in range(len(under_way))])
+            finally:
+                for rest in under_way:
+                    rest.cancel()
+                await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def _send_chunk(self, effect: ef.SendCopy, file: BinaryIO, name: str, offset: int, length: int) -> bool:
-        data = await self._shell.stores.in_thread(file.read, length)
+    async def _send_chunk(
+        self, effect: ef.SendCopy, file: BinaryIO, name: str, offset: int, length: int, progress: CopySent
+    ) -> bool:
+        data = await self._shell.stores.in_thread(os.pread, file.fileno(), length, offset)
         if len(data) != length:
             return False
         chunk = rq.CopyChunk(effect.partition, effect.peer, name, offset, data, google_crc32c.value(data))
-        return (await self._shell.peers.request(effect.to, chunk, CHUNK_SECONDS_MAX)).status == rq.OK
+        if (await self._shell.peers.request(effect.to, chunk, CHUNK_SECONDS_MAX)).status != rq.OK:
+            return False
+        self.bytes_copied += length
+        progress.sent += length
+        return True
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
@@ -177,7 +190,7 @@ class Copies:
         for name, size in begun.sizes.items():
             if (begun.directory / name).stat().st_size != size:
                 return rq.Answer(rq.REFUSED, reason=f"{name} is cut short")
-        await self._shell.stores.in_thread(_sync_directories, begun.directory)
+        await self._shell.stores.in_thread(_sync_all, begun.directory)
         self._token += 1
         self._staged[self._token] = begun.directory
         self._shell.post(ev.CopyArrived(begin.partition, self._token, begin.epoch, begin.base, begin.membership))
@@ -197,8 +210,7 @@ class Copies:
 
 def _write_chunk(begun: _Incoming, chunk: rq.CopyChunk) -> rq.Answer:
     """In a thread. Raises OSError."""
-    size = begun.sizes.get(chunk.file)
-    if size is None:
+    if chunk.file not in begun.sizes:
         return rq.Answer(rq.REFUSED, reason="a file that is not in the copy")
     if google_crc32c.value(chunk.data) != chunk.crc:
         return rq.Answer(rq.REFUSED, reason="checksum of a chunk is wrong")
@@ -207,12 +219,16 @@ def _write_chunk(begun: _Incoming, chunk: rq.CopyChunk) -> rq.Answer:
         file.write(chunk.data)
         file.flush()
         end = chunk.offset + len(chunk.data)
-        if end >= size or end // SYNC_BYTES > chunk.offset // SYNC_BYTES:
+        if end // SYNC_BYTES > chunk.offset // SYNC_BYTES:
             os.fdatasync(file.fileno())
     return rq.Answer(rq.OK)
 
 
-def _sync_directories(top: Path) -> None:
+def _sync_all(top: Path) -> None:
     """In a thread: the files in it are there for good, with their names. Raises OSError."""
-    for directory in [top, *(path for path in top.rglob("*") if path.is_dir())]:
-        sync_directory(directory)
+    for path in [top, *top.rglob("*")]:
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -15,6 +15,7 @@ from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
 from keystead_node.copies import SYNC_BYTES, Copies
+from keystead_node.heat import Heat
 from keystead_node.partition_store import PartitionStores
 from keystead_node.shell import Shell
 from keystead_node.storage.row_stores import RowStores
@@ -31,7 +32,7 @@ def run(tmp_path: Path, steps: Callable[[Copies, list[Any]], Awaitable[None]]) -
         told: list[Any] = []
         stores = PartitionStores(tmp_path, RowStores(tmp_path))
         core = SimpleNamespace(replicas={P: SimpleNamespace(id=R, staged=0)})
-        shell = SimpleNamespace(core=core, stores=stores, post=told.append)
+        shell = SimpleNamespace(core=core, stores=stores, post=told.append, heat=Heat())
         copies = Copies(cast(Shell, shell), tmp_path, CopyLimits(share=1.0))
         await steps(copies, told)
         stores.close()

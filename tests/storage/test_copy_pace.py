@@ -11,9 +11,17 @@ from keystead_node import copy_lane
 from keystead_node.copy_lane import CopyLane
 
 
+class UsedPace(CopyPace):
+    """The pace of a node that clients use all the while."""
+
+    def note(self, size: int, began: float, now: float) -> None:
+        self.note_use(now + 1, now)
+        super().note(size, began, now)
+
+
 @given(st.floats(0.05, 1.0), st.lists(st.floats(0.0001, 0.1), min_size=2, max_size=50))
 def test_copies_are_under_way_for_their_share_of_the_time(share: float, chunks: list[float]) -> None:
-    pace, now = CopyPace(CopyLimits(share=share)), 0.0
+    pace, now = UsedPace(CopyLimits(share=share)), 0.0
     for seconds in chunks:
         now += pace.wait(now)
         pace.note(1, now, now + seconds)
@@ -23,15 +31,37 @@ def test_copies_are_under_way_for_their_share_of_the_time(share: float, chunks: 
 
 
 def test_a_slower_way_makes_longer_rests_up_to_a_limit() -> None:
-    pace = CopyPace(CopyLimits(share=0.25))
+    pace = UsedPace(CopyLimits(share=0.25))
     pace.note(1, 0.0, 0.1)
     assert pace.wait(0.1) == pytest.approx(0.3)
     pace.note(1, 1.0, 11.0)
     assert pace.wait(11.0) == pytest.approx(REST_SECONDS_MAX)
 
 
+def test_a_node_that_nobody_uses_copies_without_rests_until_somebody_does() -> None:
+    pace = CopyPace(CopyLimits(share=0.5))
+    pace.note_use(0.0, 0.0)
+    pace.note(1, 0.0, 1.0)
+    assert pace.wait(1.0) == 0.0
+    pace.note_use(3.0, 2.0)
+    pace.note(1, 1.0, 2.0)
+    assert pace.wait(2.0) == pytest.approx(1.0)
+    pace.note_use(3.0, 4.0)
+    pace.note(1, 3.0, 4.0)
+    assert pace.wait(4.0) == 0.0
+
+
+def test_time_that_chunks_share_counts_once() -> None:
+    pace = UsedPace(CopyLimits(share=0.5))
+    for _ in range(4):
+        pace.note(1, 0.0, 2.0)
+    assert pace.wait(2.0) == pytest.approx(2.0)
+    pace.note(1, 1.0, 3.0)
+    assert pace.wait(3.0) == pytest.approx(2.0), "one more second was busy"
+
+
 def test_the_rate_is_kept_over_all_chunks_and_idle_time_is_not_saved_up() -> None:
-    pace, now = CopyPace(CopyLimits(share=1.0, bytes_per_second=1000)), 0.0
+    pace, now = UsedPace(CopyLimits(share=1.0, bytes_per_second=1000)), 0.0
     for _ in range(10):
         now += pace.wait(now)
         pace.note(100, now, now)
@@ -42,9 +72,16 @@ def test_the_rate_is_kept_over_all_chunks_and_idle_time_is_not_saved_up() -> Non
     assert pace.wait(now) == pytest.approx(0.1)
 
 
+def test_chunks_are_small_where_the_rate_is_low() -> None:
+    assert CopyLimits().chunk_bytes == 512 << 10
+    assert CopyLimits(bytes_per_second=100 << 20).chunk_bytes == 512 << 10
+    assert CopyLimits(bytes_per_second=1 << 20).chunk_bytes == 128 << 10
+    assert CopyLimits(bytes_per_second=1).chunk_bytes == 64 << 10
+
+
 def test_chunks_of_one_node_go_one_after_the_other_in_the_order_in_which_they_came() -> None:
     async def run() -> list[str]:
-        lane, said = CopyLane(CopyLimits(share=1.0)), []
+        lane, said = CopyLane(CopyLimits(share=1.0), lambda: 0.0, width=1), []
 
         async def work(name: str) -> None:
             said.append(f"{name} begins")
@@ -61,7 +98,7 @@ def test_a_chunk_that_nobody_answers_does_not_hold_up_other_copies(monkeypatch: 
     monkeypatch.setattr(copy_lane, "HELD_SECONDS_MAX", 0.01)
 
     async def run() -> tuple[str, str]:
-        lane = CopyLane(CopyLimits(share=1.0))
+        lane = CopyLane(CopyLimits(share=1.0), lambda: 0.0, width=1)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def at_once() -> str:
@@ -77,7 +114,7 @@ def test_a_chunk_that_nobody_answers_does_not_hold_up_other_copies(monkeypatch: 
 
 def test_what_a_chunk_fails_with_reaches_its_copy_and_the_lane_goes_on() -> None:
     async def run() -> str:
-        lane = CopyLane(CopyLimits())
+        lane = CopyLane(CopyLimits(), lambda: 0.0)
 
         async def fail() -> str:
             raise OSError("gone")
