@@ -163,6 +163,7 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             read_units=self.number("split_read_units", capacity.partition_read_units),
             write_units=self.number("split_write_units", capacity.partition_write_units),
             after_seconds=self.number("split_after_seconds", int(default.after_seconds)),
+            anomaly_times=self.number("split_anomaly_times", int(default.anomaly_times)),
         )
 
     def copies(self) -> CopyLimits:
