@@ -4,7 +4,7 @@ Copy speed: a follower of a partition loses its volume and gets its rows anew. T
 it copies; the measure is a plain copy of as many bytes within the same volume, with fsync, right before and after.
 
 Latency: a table in use at a steady rate gets a fourth node, and a quarter of its data moves there. Clients' 99th
-percentile until all is level is compared with that of the same clients right before.
+percentile until all is level is compared with that of the same clients right before or behind, whichever is lower.
 
 Lost volume: of a node among four, with its process. The time ends when a group has a replica in the lost one's stead
 that has its log.
@@ -69,18 +69,20 @@ def latency(megabytes: int, seconds: float) -> list[Row]:
         server.start()
         _fill(server, megabytes)
         cluster = server.cluster
-        load = Load(cluster.endpoints(), TABLE, 40, 1, 1, pause_ms=300, value_bytes=1000, request_seconds_max=10)
+        load = Load(cluster.endpoints(), TABLE, 12, 1, 1, pause_ms=300, value_bytes=1000, request_seconds_max=10)
         with load:
             load.wait_for_service(60)
             time.sleep(seconds / 4)
             start = time.monotonic_ns()
             time.sleep(seconds)
             spans = [(start, time.monotonic_ns())]
+            began = time.monotonic_ns()
             declare(cluster, 4)
             cluster.wait_until("a fourth node", lambda: len(zones(cluster)) == 4, 60)
-            began = time.monotonic_ns()
             cluster.wait_until("all has moved", lambda: _is_level(cluster), SETTLE_SECONDS_MAX)
             spans.append((began, time.monotonic_ns()))
+            time.sleep(seconds)
+            spans.append((spans[1][1], time.monotonic_ns()))
         copied = sum(_copied_bytes(cluster, name) for name in cluster.names())
         # A connection that a busy machine does not take in time counts with the time that it took, as any request.
         assert not load.errors.keys() - {"not connected"}, dict(load.errors)
@@ -96,15 +98,15 @@ def _latency_row(load: Load, kinds: tuple[str, ...], spans: list[tuple[int, int]
         found = [o.returned - o.invoked for o in load.history if o.kind in kinds and since <= o.invoked < until]
         return statistics.quantiles(found, n=100)[98] / 1e6
 
-    before, during = (percentile(*span) for span in spans)
+    before, during, after = (percentile(*span) for span in spans)
     return Row(
-        what=f"99th percentile of {kinds[0]}s while a node is added and data moves / right before",
-        value=during / before,
+        what=f"99th percentile of {kinds[0]}s while a node is added and data moves / right before or behind, the lower",
+        value=during / min(before, after),
         unit="x",
         must=3.0,
         aim=1.5,
         better="less",
-        raw={"meanwhile, ms": [round(during, 2)], "before, ms": [round(before, 2)]},
+        raw={"meanwhile, ms": [round(during, 2)], "before and behind, ms": [round(before, 2), round(after, 2)]},
         note=note,
     )
 

@@ -28,7 +28,7 @@ LoadsOf = Callable[[list[NodeId]], Awaitable[dict[NodeId, list[ReplicaLoad] | st
 
 
 class SplitWatch:
-    """`refusals`: why a partition that asked for it was not split, until it asks again. `loads_of`: what nodes, and this
+    """`refusals`: why a partition that asked for it was not split, until it asks again. `loads_of`: what nodes, this
     one besides, say of their replicas."""
 
     def __init__(
