@@ -16,6 +16,7 @@ import os
 import statistics
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +32,7 @@ MEGABYTE = 1_000_000
 LOOK_SECONDS = 0.02
 SETTLE_SECONDS_MAX = 300.0
 COPY_SECONDS_MAX = 60.0
+TRIES = 5
 PARTITIONS = 8
 SHORT_LOGS = {"cold_log_mb": 4, "log_memory_mb": 4, "seal_bytes": 1 << 20}
 """So that what a new replica gets is a copy."""
@@ -146,7 +148,14 @@ def _fill(server: Keystead, megabytes: int) -> None:
     def put(number: int) -> None:
         text = base64.b64encode(os.urandom(ITEM_BYTES * 3 // 4)).decode()
         item = {"pk": {"S": f"fill{number:06d}"}, "v": {"S": text}}
-        dynamodb(server.addresses[number % len(server.addresses)], "PutItem", {"TableName": TABLE, "Item": item})
+        for again in range(TRIES):
+            try:
+                address = server.addresses[(number + again) % len(server.addresses)]
+                dynamodb(address, "PutItem", {"TableName": TABLE, "Item": item})
+                return
+            except urllib.error.HTTPError as problem:
+                if problem.code < 500 or again == TRIES - 1:
+                    raise
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(put, range(count)))
