@@ -61,7 +61,7 @@ def _less(current: Membership, member: Member, stays: bool, epoch: Epoch) -> Mem
 
 
 def _has_role(current: Membership, target: ReplicaTarget) -> bool:
-    """Also one who is to be a learner and votes still; and a log-only one, which becomes full under a new replica id."""
+    """So has a voter that is to be a learner; and a log-only one, which becomes full by copy under a new replica id."""
     member = current.member(target.replica)
     if member is None:
         return False
