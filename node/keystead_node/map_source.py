@@ -55,6 +55,7 @@ class MapSource:
         """Two of the catalog's nodes, as far as they are connected; else, and where one is of no help, any others."""
         peers = self._shell.peers
         members = [node for node in self._client.members if peers.is_connected(node)]
+        members.sort(key=peers.silent.__contains__)
         rest = [node for node in list(peers.links) if node not in members]
         lines = [[*members[first::ASKED_AT_ONCE], *rest[first::ASKED_AT_ONCE]] for first in range(ASKED_AT_ONCE)]
         asked = [self._ask_one_of(line, version, wait_seconds) for line in lines]
@@ -65,7 +66,7 @@ class MapSource:
         request = FollowMap(version, int(wait_seconds * 1000))
         for node in nodes:
             try:
-                answer = await self._shell.peers.request(node, request, wait_seconds + SPARE_SECONDS)
+                answer = await self._shell.peers.request(node, request, wait_seconds + SPARE_SECONDS, at_once=False)
             except RequestFailed:
                 continue
             if answer.status == OK:
