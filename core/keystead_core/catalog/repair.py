@@ -140,7 +140,7 @@ def _standing(cluster_map: ClusterMap, trouble: _Trouble, targets: list[SetTarge
 
 def _is_busy(entry: PartitionEntry) -> bool:
     """It is on the move, or being split: the one waits for the other."""
-    return is_moving(entry) or entry.split is not None or bool(entry.left)
+    return is_moving(entry) or entry.split is not None or bool(entry.left) or entry.is_recovering
 
 
 def _as_targeted(entry: PartitionEntry, command: SetTarget) -> PartitionEntry:
@@ -298,6 +298,8 @@ def replicas_moving(cluster_map: ClusterMap) -> int:
 
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:
+    if entry.is_recovering:
+        return False
     places = _without_copies(entry)
     if _split_cannot_be(entry, trouble):
         return True

@@ -19,6 +19,7 @@ from keystead_core.replication.replica import (
     FOLLOWER,
     NEVER,
     PLANNED,
+    RETIRED,
     Progress,
     Replica,
 )
@@ -125,7 +126,9 @@ def covers_all_acked(r: Replica, base: LogPoint) -> bool:
 
 
 def copy_is_wanted(r: Replica, event: CopyArrived) -> bool:
-    return not r.staged and event.epoch >= r.promised and event.base.lsn > max(r.commit_lsn, r.log.base.lsn)
+    if r.staged or r.ineligible == RETIRED:
+        return False
+    return event.epoch >= r.promised and event.base.lsn > max(r.commit_lsn, r.log.base.lsn)
 
 
 def on_copy_installed(r: Replica, event: CopyInstalled) -> None:
@@ -152,7 +155,8 @@ def count_again_if_copied(r: Replica) -> None:
 def on_rows_lost(r: Replica) -> None:
     """Nothing is left here but promises: ineligible, and in want of a copy."""
     r.step_down("its rows are damaged")
-    if r.own_member is not None and r.ineligible != DAMAGED:  # A learner too: it may be promoted for what it acked.
+    # A learner too: it may be promoted for what it acked.
+    if r.own_member is not None and r.ineligible not in (DAMAGED, RETIRED):
         r.ineligible = COPIED
     r.node.snip_all(r, r.log.base.lsn + 1)
     r.log.restart_at(EMPTY_LOG, None)
