@@ -189,19 +189,19 @@ class RowStore:
             found.append((point, decode_split(body)))
         return found
 
-    def become_right(self, point: LogPoint, split: Split) -> None:
-        """Makes of a copy of the left group's rows, of any time behind the split, those of the right half as of it.
+    def become(self, point: LogPoint, low: bytes, high: bytes | None) -> None:
+        """Makes of a copy of a group's rows those of another group, whose log begins behind `point`, in [low, high).
 
-        Nothing of the right half is written by the left group behind the split, so they are the same at any time.
-        Flushed when it returns. Raises DiskFailed or DiskFull.
+        Of the right half of a split nothing is written by the left group behind the split, so they are the same at any
+        time. Flushed when it returns. Raises DiskFailed or DiskFull.
         """
         batch = self._engine.WriteBatch(raw_mode=True)
         for space in self._spaces():
-            self._delete(batch, space, b"", split.at)
-            if split.high is not None:
-                self._delete(batch, space, split.high, None)
+            self._delete(batch, space, b"", low)
+            if high is not None:
+                self._delete(batch, space, high, None)
         batch.delete_range(META + _SPLIT, _next(META + _SPLIT))
-        batch.put(META + _RANGE, msgspec.msgpack.encode((split.at, split.high)))
+        batch.put(META + _RANGE, msgspec.msgpack.encode((low, high)))
         batch.put(_APPLIED, _LSN.pack(point.lsn))
         self._write(batch)
         self._applied = self._durable_applied = point.lsn
