@@ -189,6 +189,7 @@ class Copies:
         del self._begun[begin.partition, begin.replica]
         for name, size in begun.sizes.items():
             if (begun.directory / name).stat().st_size != size:
+                shutil.rmtree(begun.directory, ignore_errors=True)
                 return rq.Answer(rq.REFUSED, reason=f"{name} is cut short")
         await self._shell.stores.in_thread(_sync_all, begun.directory)
         self._token += 1
