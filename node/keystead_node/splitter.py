@@ -140,7 +140,7 @@ class Splitter:
         low, high = rows.row_range() or (entry.low, entry.high)
         at = plan.at or await self._shell.stores.in_thread(_middle, rows, low, high)
         table = self._keeper.map.tables.get(entry.table)
-        if table is not None and table.indexes:
+        if table is not None and any(not index.is_global for index in table.indexes):
             at = points.at_collection(at, low, table.hash_key.type)
         if at <= low or (high is not None and at >= high):
             raise points.NoSplitPoint("the key at which it should be split is not in its range any more")

@@ -9,6 +9,7 @@ import pytest
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.indexes.entries import encode_indexes
+from keystead_core.indexes.feed import Forebear, encode_feed
 from keystead_core.keyspace import encode_text, make_row_key
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import encode_change
@@ -17,7 +18,7 @@ from keystead_core.split.record import Split, encode_split
 from keystead_node.partition_store import PartitionStore, PartitionStores
 from keystead_node.storage.row_store import COLLECTIONS, RowStore
 from keystead_node.storage.row_stores import RowStores
-from tests.indexes.rows import BY_WHEN, indexes, row
+from tests.indexes.rows import BY_CITY, BY_PLACE, BY_WHEN, SOURCE, indexes, row
 
 LEFT, RIGHT = PartitionId(3), PartitionId(9)
 NAMES = ("ash", "birch", "cedar", "dogwood", "elm", "fir")
@@ -210,6 +211,44 @@ def test_a_store_says_which_keys_are_still_its_own(tmp_path: Path) -> None:
         assert stores.get(RIGHT).applied_lsn == log.split_lsn
         stores.drop(RIGHT)
         assert RIGHT not in stores.ranges
+        stores.close()
+
+    asyncio.run(run())
+
+
+def test_the_right_half_begins_beside_its_rows_as_of_the_split_however_late_the_copy(tmp_path: Path) -> None:
+    """Places of sources, indexes and kept changes: what the left half took and kept behind the split is not its own."""
+    split = split_of()
+    key, value = row(NAMES[0], "1", city="Rome", when=1)
+    other = row(NAMES[5], "1", city="Rome", when=1)
+    left, right = ((key, value), other) if key < other[0] else (other, (key, value))
+    log = Log(7, False, split)
+    log.records.clear()
+    log.add(Kind.TABLE_DEFINITION, encode_indexes(indexes([BY_CITY])))
+    log.add(Kind.DATA, encode_change(*left))
+    log.add(Kind.DATA, encode_change(*right))
+    log.add(Kind.INDEX_FEED, encode_feed(SOURCE, 41, []))
+    log.add(Kind.SPLIT, encode_split(split))
+    log.split_lsn = log.records[-1].lsn
+    log.add(Kind.DATA, encode_change(left[0], None))
+    log.add(Kind.INDEX_FEED, encode_feed(SOURCE, 57, []))
+    log.add(Kind.TABLE_DEFINITION, encode_indexes(indexes([BY_CITY, BY_PLACE], version=2)))
+
+    async def run() -> None:
+        stores, store = open_left(tmp_path)
+        rows = await store.open()
+        for count in (log.split_lsn, len(log.records)):
+            store.apply(log.records[rows.applied_lsn : count], None)
+            staged = tmp_path / f"staged-{count}"
+            rows.checkpoint(staged)
+            stores.make_right(staged, log.point, split)
+            made = stores.row_stores.open_at(staged)
+            assert [lsn for lsn, _ in made.changes(0, 100, 100, 1 << 20)] == [2, 3], "of both halves, up to the split"
+            assert made.fed() == {SOURCE: 41} and made.fed_upto(SOURCE) == 41
+            assert made.forebears() == [Forebear(LEFT, log.split_lsn)]
+            assert made.indexes() == encode_indexes(indexes([BY_CITY]))
+            made.close()
+        assert rows.fed() == {SOURCE: 57} and rows.forebears() == []
         stores.close()
 
     asyncio.run(run())

@@ -200,6 +200,7 @@ def _like(contents: Contents, table: TableDefinition, name: str) -> TableDefinit
         write_quorum=table.write_quorum,
         durable_zones=table.durable_zones,
         managed_by=table.managed_by,
+        partitions_max=table.partitions_max,
     )
     contents.put_table(held)
     return held
