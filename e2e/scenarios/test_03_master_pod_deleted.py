@@ -8,8 +8,7 @@ import pytest
 from e2e.harness.clients import ClientPod, traffic
 from e2e.harness.store import Store
 
-# Not in the smoke set until the time without writes of scenario 03 is understood (docs/operations.md, "What is open").
-pytestmark = [pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.smoke, pytest.mark.timeout(420)]
 FINE = {"pause_ms": 12.0, "writers": 3, "readers": 1}
 """Gaps of a tenth of a second are to be seen."""
 

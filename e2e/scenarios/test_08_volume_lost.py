@@ -8,7 +8,7 @@ import pytest
 from e2e.harness.clients import ClientPod, traffic
 from e2e.harness.store import Store
 
-pytestmark = [pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.smoke, pytest.mark.timeout(420)]
 
 
 def test_a_lost_volume_is_filled_again_from_the_others(

@@ -28,9 +28,8 @@ def test_partitions_nodes_out_and_in_under_load(
                 raise NotYet(f"{status.get('partitions')} partitions; {status.get('splits', 'no split is told')}")
             return True
 
-        seconds = wait_for("three partitions are split into six", split, 120, 0.5)
-        figure(f"three splits took {seconds:.0f} s, longest time without writes {run.gap_seconds(start):.2f} s")
-        start = time.monotonic_ns()
+        split_seconds = wait_for("three partitions are split into six", split, 120, 0.5)
+        split_ns = start, time.monotonic_ns()
         store.apply(store.manifest(nodes=4))
         store.wait_available(240)
         names = {pod["metadata"]["labels"]["keystead.io/node"] for pod in store.pods()}
@@ -44,7 +43,9 @@ def test_partitions_nodes_out_and_in_under_load(
                 raise NotYet(f"{names}, {len(store.claims())} claims, {store.status().get('rescale', 'no progress')}")
             return True
 
-        seconds = wait_for(f"{gone} is emptied and gone, with its volume", left, 300, 1.0)
-        figure(f"{gone} was gone after {seconds:.0f} s, longest time without writes {run.gap_seconds(start):.2f} s")
+        left_seconds = wait_for(f"{gone} is emptied and gone, with its volume", left, 300, 1.0)
         run.wait_for_service(20)
+    gap = run.gap_seconds
+    figure(f"three splits took {split_seconds:.0f} s, longest time without writes {gap(*split_ns):.2f} s")
+    figure(f"{gone} was gone after {left_seconds:.0f} s, longest time without writes {gap(split_ns[1]):.2f} s")
     store.wait_healthy(240)

@@ -62,14 +62,16 @@ class CatalogClient:
         if known == core.id:
             answer = await self.run_here(body)
             return decode_reply(answer.value or b"") if answer.status == OK else None
-        others = [n for n in self.members if n != core.id and self._shell.peers.is_connected(n)]
+        peers = self._shell.peers
+        others = [n for n in self.members if n != core.id and peers.is_connected(n)]
+        others = [n for n in others if n not in peers.silent] or others
         choice = known or self.hint
         if choice not in others:
             choice = others[turn % len(others)] if others else NodeId("")
         if not choice:
             return None
         try:
-            answer = await self._shell.peers.request(choice, RunCommand(body), ATTEMPT_SECONDS)
+            answer = await peers.request(choice, RunCommand(body), ATTEMPT_SECONDS)
         except RequestFailed as failure:
             self.hint = NodeId("")
             if failure.sent:

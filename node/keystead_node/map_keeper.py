@@ -1,7 +1,6 @@
 """Keeps this node's cluster map current, hosts what the map says, and reports masterships to the catalog.
 
-The map comes from the catalog's replica here if there is one, else from another node by a waiting request, and lies on
-disk so that a restart without the catalog serves with the last one known.
+The map comes from map_source.py, and lies on disk so that a restart without the catalog serves with the last one known.
 """
 
 import asyncio
@@ -30,15 +29,12 @@ from keystead_core.replication.membership import Membership
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.catalog_host import CatalogHost
 from keystead_node.durable_file import write_durably
+from keystead_node.map_source import MapSource
 from keystead_node.shell import Shell
 from keystead_node.transport.addresses import AddressBook
-from keystead_node.transport.requests import OK, FollowMap, RequestFailed
 
 log = structlog.get_logger("map")
 
-FOLLOW_SECONDS = 10.0
-OWN_SECONDS = 5.0
-"""After so long without news from the catalog's replica here, another is asked: this one may have been removed."""
 REPORT_PAUSE_SECONDS = 0.02
 SAVE_PAUSE_SECONDS = 0.5
 BOOT_NONCE_BITS = 16
@@ -67,6 +63,7 @@ class MapKeeper:
         self.registered = False
         self.may_found = True
         self._shell = shell
+        self.source = MapSource(shell, catalog, client)
         self._catalog = catalog
         self._client = client
         self._file = data_dir / "map"
@@ -124,52 +121,11 @@ class MapKeeper:
 
     async def _follow(self) -> None:
         while True:
-            if self._has_catalog():
-                delta = await self._catalog.wait_for_change(self.map.version, OWN_SECONDS) or await self._from_either()
-            else:
-                delta = await self._ask_others(FOLLOW_SECONDS / 2)
+            delta = await self.source.newer(self.map.version)
             if delta is None:
                 await asyncio.sleep(0.05)
                 continue
             self._take(delta)
-
-    def _has_catalog(self) -> bool:
-        """Whether a replica of the catalog is here. It may be behind, or out of its group without knowing it."""
-        state = self._catalog.state
-        return state is not None and bool(state.cluster) and CATALOG_PARTITION in self._shell.core.replicas
-
-    async def _from_either(self) -> MapDelta | None:
-        """What another has, or the replica here, whichever comes first: one who is gone may be asked for long, and what
-        is decided meanwhile, like where that one is now, must not wait for it."""
-        own = asyncio.ensure_future(self._catalog.wait_for_change(self.map.version, FOLLOW_SECONDS))
-        others = asyncio.ensure_future(self._ask_others(0))
-        try:
-            await asyncio.wait((own, others), return_when=asyncio.FIRST_COMPLETED)
-            return (own.result() if own.done() else None) or (others.result() if others.done() else None)
-        finally:
-            own.cancel()
-            others.cancel()
-
-    async def _ask_others(self, wait_seconds: float) -> MapDelta | None:
-        """`wait_seconds`: how long whoever has nothing new may wait for it."""
-        peers = self._shell.peers
-        catalog_nodes = [n for n in self._client.members if peers.is_connected(n)]
-        for node in [*catalog_nodes, *[n for n in list(peers.links) if n not in catalog_nodes]]:
-            request = FollowMap(self.map.version, int(wait_seconds * 1000))
-            try:
-                answer = await peers.request(node, request, FOLLOW_SECONDS)
-            except RequestFailed:
-                continue
-            if answer.status == OK and answer.value:
-                return msgspec.msgpack.decode(answer.value, type=MapDelta)
-            if answer.status == OK:
-                return None
-        return None
-
-    async def answer_follow(self, request: FollowMap) -> bytes | None:
-        """The delta for another node, from the catalog's replica here. None: nothing new, or no replica."""
-        delta = await self._catalog.wait_for_change(request.since, request.wait_ms / 1000)
-        return msgspec.msgpack.encode(delta) if delta is not None else None
 
     def _take(self, delta: MapDelta) -> None:
         try:

@@ -302,7 +302,7 @@ class NodeProcess:
             case rq.FollowMap():
                 if CATALOG_PARTITION not in self.core.replicas:
                     return rq.Answer(rq.REFUSED, reason="no replica of the catalog here")
-                return rq.Answer(rq.OK, value=await self.keeper.answer_follow(request))
+                return rq.Answer(rq.OK, value=await self.keeper.source.answer(request))
             case rq.AskUnits():
                 return self.metering.answer(sender, request)
             case rq.WhereAre():

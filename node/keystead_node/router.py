@@ -155,7 +155,7 @@ class Router:
         if len(changes) > 1:
             request = rq.WriteRows(entry.id, entry.generation, changes)
             try:
-                answer = await self._ask(self._choice(entry), request, writes=True)
+                answer = await self._ask(self._guess(entry, 0), request, writes=True)
             except errors.OutcomeUnknown as error:
                 return [error] * len(changes)
             if answer.status == rq.OK:
@@ -358,9 +358,17 @@ class Router:
     def _guess(self, entry: PartitionEntry, turn: int) -> NodeId:
         choice = self._choice(entry)
         nodes = [t.node for t in entry.members or entry.target]
+        if choice in self._shell.peers.silent and not self._has_word_of(choice, entry, turn):
+            heard_of = [node for node in nodes if node not in self._shell.peers.silent]
+            if heard_of:
+                return heard_of[turn % len(heard_of)]
         if turn and turn % 3 == 0 and nodes:
             return nodes[(turn // 3) % len(nodes)]
         return choice or (nodes[turn % len(nodes)] if nodes else NodeId(""))
+
+    def _has_word_of(self, node: NodeId, entry: PartitionEntry, turn: int) -> bool:
+        """Whether another member, in the turn before this one, or the replica here says that it is the master."""
+        return node == self._shell.master_of(entry.id) or (turn > 0 and self._hints.get(entry.id) == node)
 
     async def _ask(self, node: NodeId, request: rq.Request, writes: bool) -> rq.Answer:
         if node == self._own:

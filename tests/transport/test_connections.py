@@ -8,7 +8,7 @@ import uvloop
 from keystead_core.ids import NodeId
 from keystead_node.transport import codec
 from keystead_node.transport import requests as rq
-from keystead_node.transport.peers import Connection, Peers
+from keystead_node.transport.peers import SILENT_SECONDS, Connection, Peers
 
 
 async def _answer(_sender: NodeId, _request: rq.Request) -> rq.Answer:
@@ -36,3 +36,40 @@ def test_what_is_written_after_the_socket_is_closed_and_before_that_is_told_is_d
 
     uvloop.run(scene())
     assert not complaints
+
+
+def test_a_node_that_is_asked_and_says_nothing_is_silent_until_it_is_heard_of() -> None:
+    """A frozen node keeps its connections. Routers ask others meanwhile; an answer that is late ends it."""
+
+    async def scene() -> None:
+        woken = asyncio.Event()
+
+        async def when_woken(_sender: NodeId, _request: rq.Request) -> rq.Answer:
+            await woken.wait()
+            return rq.Answer(rq.OK)
+
+        def peers_of(name: str, on_request: Any) -> Peers:
+            hello = codec.Hello("cluster", name, 1, requests=rq.announced())
+            return Peers(hello, lambda *_: None, on_request, lambda _: None)
+
+        asking, frozen = peers_of("a", _answer), peers_of("b", when_woken)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(frozen, dialled=False), "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        asking.dial([f"{host}:{port}"])
+        async with asyncio.timeout(10):
+            await asking.known.wait()
+            news = asyncio.ensure_future(asking.request(NodeId("b"), rq.FollowMap(1, 9000), 9.0, at_once=False))
+            await asyncio.sleep(SILENT_SECONDS * 1.5)
+            assert not asking.silent, "who waits for news expects no answer yet"
+            row = asyncio.ensure_future(asking.request(NodeId("b"), rq.TableSizes([]), 9.0))
+            while not asking.silent:
+                await asyncio.sleep(0.05)
+            assert asking.silent == {"b"}
+            woken.set()
+            await asyncio.gather(news, row)
+            assert not asking.silent
+        await asking.close()
+        server.close()
+
+    uvloop.run(scene())

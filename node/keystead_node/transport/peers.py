@@ -23,6 +23,8 @@ from keystead_node.transport.requests import ALWAYS_KNOWN, REFUSED, Answer, Requ
 DIAL_SECONDS_MIN = 0.05
 DIAL_SECONDS_MAX = 1.0
 CONNECT_SECONDS_MAX = 2.0
+SILENT_SECONDS = 1.0
+"""As long as a lease: another master may be there by then."""
 WRITE_BUFFER_BYTES_MAX = 64 * 1024 * 1024
 log = structlog.get_logger("peers")
 
@@ -69,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._peers.lost(self, self._dialled)
 
     def data_received(self, data: bytes) -> None:
+        self._peers.hear(self.node)
         try:
             frames = self._reader.feed(data)
         except codec.FrameError as error:
@@ -145,6 +148,29 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+class _Overdue:
+    """Looks after one request: first whether its node is heard of at all, then whether the answer came in time."""
+
+    __slots__ = ("_future", "_heard", "_peers", "_seconds", "_to", "timer")
+
+    def __init__(
+        self, peers: "Peers", future: "asyncio.Future[Answer]", to: NodeId, seconds: float, at_once: bool
+    ) -> None:
+        self._peers, self._future, self._to, self._seconds = peers, future, to, seconds
+        self._heard = peers.heard.get(to, 0)
+        loop = asyncio.get_running_loop()
+        if at_once and seconds > SILENT_SECONDS:
+            self.timer = loop.call_later(SILENT_SECONDS, self._look)
+        else:
+            self.timer = loop.call_later(seconds, _expire, future, to, seconds)
+
+    def _look(self) -> None:
+        if self._peers.heard.get(self._to, 0) == self._heard:
+            self._peers.silent.add(self._to)
+        left = self._seconds - SILENT_SECONDS
+        self.timer = asyncio.get_running_loop().call_later(left, _expire, self._future, self._to, self._seconds)
+
+
 def _expire(future: "asyncio.Future[Answer]", to: NodeId, seconds: float) -> None:
     if not future.done():
         future.set_exception(RequestFailed(f"node {to} did not answer within {seconds} s", sent=True))
@@ -169,6 +195,10 @@ class Peers:
         self.on_greeted: Callable[[NodeId, Boot, str], None] = lambda node, boot, address: None
         self.tasks: set[asyncio.Future[None]] = set()
         self.links: dict[NodeId, Connection] = {}
+        self.heard: dict[NodeId, int] = {}
+        """How often something came from each node."""
+        self.silent: set[NodeId] = set()
+        """Nodes that were asked something and have not been heard of since: better ask another, where one will do."""
         self.messages_sent = 0
         self.bytes_sent = 0
         self.known = asyncio.Event()
@@ -258,6 +288,7 @@ class Peers:
             del self.links[node]
         elif any(one.node == node and one.boot == connection.boot for one in self._accepted):
             return
+        self.silent.discard(node)
         self._on_lost(node)
 
     def send(self, to: NodeId, message: Message) -> None:
@@ -272,8 +303,13 @@ class Peers:
         self.bytes_sent += len(frame)
         link.write(frame)
 
-    async def request(self, to: NodeId, request: Request, seconds: float) -> Answer:
-        """Raises RequestFailed."""
+    def hear(self, node: NodeId) -> None:
+        self.heard[node] = self.heard.get(node, 0) + 1
+        if self.silent:
+            self.silent.discard(node)
+
+    async def request(self, to: NodeId, request: Request, seconds: float, at_once: bool = True) -> Answer:
+        """`at_once`: an answer is expected as soon as it can be, not when there is news. Raises RequestFailed."""
         link = self.links.get(to)
         if link is None:
             raise RequestFailed(f"no connection to node {to}", sent=False)
@@ -281,11 +317,11 @@ class Peers:
         if number > ALWAYS_KNOWN and number not in link.knows:
             raise RequestFailed(f"node {to} does not know requests of number {number}", sent=False)
         future = link.request(request)
-        timer = asyncio.get_running_loop().call_later(seconds, _expire, future, to, seconds)
+        overdue = _Overdue(self, future, to, seconds, at_once)
         try:
             return await future
         finally:
-            timer.cancel()
+            overdue.timer.cancel()
 
     def is_connected(self, node: NodeId) -> bool:
         return node in self.links
