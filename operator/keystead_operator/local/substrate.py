@@ -19,6 +19,7 @@ from keystead_operator.node_status import NodeStatus
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
+    ChangeIndexes,
     CreateTable,
     DeleteTable,
     ForgetTable,
@@ -136,6 +137,7 @@ class LocalSubstrate:
                 MarkLeft()
                 | CreateTable()
                 | UpdateTable()
+                | ChangeIndexes()
                 | DeleteTable()
                 | UpdateSettings()
                 | SetTarget()
