@@ -112,14 +112,17 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
 
 
 def covers_all_acked(r: Replica, base: LogPoint) -> bool:
-    """Does nothing get lost where a copy up to `base` takes the place of this log?
+    """Does nothing get lost where a copy up to `base`, which is committed, takes the place of this log?
 
-    What a master of the present epoch, or a later one, has committed includes all that earlier ones had, and no ack of
-    ours names anything above our last record. So nobody is asked to wait for a later commit, which might never come:
-    a group that has lost one member needs the one that was only slow.
+    No ack of ours names anything newer than our last record. What was committed of such records stands below `base`:
+    where that reaches as far as our log does, and where it is of a later epoch, whose master began with all that
+    earlier ones had committed (what we have above `base` then is a branch that nobody follows). So nobody is asked to
+    wait for a later commit, which might never come: a group that has lost one member needs the one that was only slow,
+    or that was master, cut off.
     """
     intact = r.damage is None and r.ineligible in ("", PLANNED, COPYING)
-    return intact and 0 < r.log.last_lsn <= base.lsn
+    last = r.log.last
+    return intact and last.lsn > 0 and (last.lsn <= base.lsn or last.epoch < base.epoch)
 
 
 def copy_is_wanted(r: Replica, event: CopyArrived) -> bool:
