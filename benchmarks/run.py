@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gaps, index_lag, many_partitions, placement, requests, signatures, splits, throughput
+from benchmarks import gaps, index_lag, many_partitions, placement, requests, rescaling, signatures, splits, throughput
 from benchmarks.programs import MissingProgram
 from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
@@ -39,6 +39,9 @@ CASES: dict[str, Case] = {
     "handover": lambda quick: gaps.handover(3 if quick else 20),
     "dial-up": lambda quick: splits.dial_up(4 if quick else 20),
     "splits": lambda quick: splits.pauses(5 if quick else 50),
+    "copy-speed": lambda quick: rescaling.copy_speed(*((60, 1) if quick else (300, 3))),
+    "rescale": lambda quick: rescaling.latency(*((60, 8) if quick else (240, 30))),
+    "lost-volume": lambda quick: rescaling.lost_volume(1 if quick else 4),
     "idle": lambda quick: many_partitions.idle(100 if quick else 1000),
     "restart": lambda quick: many_partitions.restart(*((100, 0.05, 1) if quick else (1000, 1.0, 3))),
 }

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from keystead_core.capacity.limits import CapacitySettings
+from keystead_core.copy_pace import CopyLimits
 from keystead_core.ids import MILLISECOND
 from keystead_core.replication.settings import Settings
 from keystead_core.split.dial_up import PartitionLimits
@@ -162,7 +163,16 @@ class NodeConfig(msgspec.Struct, kw_only=True):
             read_units=self.number("split_read_units", capacity.partition_read_units),
             write_units=self.number("split_write_units", capacity.partition_write_units),
             after_seconds=self.number("split_after_seconds", int(default.after_seconds)),
+            anomaly_times=self.number("split_anomaly_times", int(default.anomaly_times)),
         )
+
+    def copies(self) -> CopyLimits:
+        """How much physical copies may take of the node. Raises ConfigError."""
+        percent = self.number("copy_share_percent", 50)
+        if not 1 <= percent <= 100:
+            raise ConfigError(f"settings.copy_share_percent: {percent} is not between 1 and 100")
+        rate = max(0, self.number("copy_mb_per_second", 0)) << 20
+        return CopyLimits(share=percent / 100, bytes_per_second=rate)
 
     def partition_limits(self) -> PartitionLimits:
         """What one partition gives."""

@@ -1,30 +1,38 @@
 """Physical copies: a checkpoint of a replica's rows, streamed to a member that the logs no longer reach.
 
-Every chunk has a checksum and waits for its answer, so a copy never has more than a few chunks under way; a pause
-between chunks keeps it to `bytes_per_second`, so that it does not slow client writes by more than that share.
+Every chunk has a checksum and waits for its answer. All copies that a node sends have a few chunks under way at a time,
+and so have all that it takes in, with rests between (copy_lane.py): copies let clients' traffic be. What was taken in
+is on the disk before the core hears of it: the log that the copy stands for is forgotten then.
 """
 
 import asyncio
+import os
 import shutil
+from collections import deque
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 import msgspec
 import structlog
 
+from keystead_core.copy_pace import CopyLimits
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
-from keystead_core.log.entries import LogPoint
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import encode_membership
+from keystead_node.copy_lane import WIDTH, CopyLane
+from keystead_node.durable_file import sync_directory
 from keystead_node.errors import NotMaster
 from keystead_node.shell import Shell
 from keystead_node.transport import requests as rq
 
 log = structlog.get_logger("copies")
 
-CHUNK_BYTES = 256 * 1024
 CHUNK_SECONDS_MAX = 10.0
+SYNC_BYTES = 4 * 1024 * 1024
+"""So much at most is synced at once: a long sync would hold up those of the hot log."""
 
 
 class CopySent(msgspec.Struct):
@@ -35,15 +43,25 @@ class CopySent(msgspec.Struct):
     total: int
 
 
+class _Incoming(msgspec.Struct):
+    """A copy that is being taken in, in a directory of its own: nothing gets in that comes late of an earlier one."""
+
+    sender: NodeId
+    begin: rq.CopyBegin
+    sizes: dict[str, int]
+    directory: Path
+
+
 class Copies:
     """Sends and receives copies. Staged ones lie under DATA/incoming/ until the core wants them installed."""
 
-    def __init__(self, shell: Shell, data_dir: Path, bytes_per_second: int) -> None:
+    def __init__(self, shell: Shell, data_dir: Path, limits: CopyLimits) -> None:
         self._shell = shell
         self._incoming = data_dir / "incoming"
         self._outgoing = data_dir / "outgoing"
-        self._bytes_per_second = bytes_per_second
-        self._begun: dict[tuple[PartitionId, ReplicaId], rq.CopyBegin] = {}
+        self._chunk_bytes = limits.chunk_bytes
+        self._sending, self._receiving = (CopyLane(limits, shell.heat.used) for _ in range(2))
+        self._begun: dict[tuple[PartitionId, ReplicaId], _Incoming] = {}
         self._staged: dict[int, Path] = {}
         self._token = 0
         self._tasks: set[asyncio.Future[None]] = set()
@@ -102,21 +120,32 @@ class Copies:
 
     async def _send_file(self, effect: ef.SendCopy, path: Path, name: str, progress: CopySent) -> bool:
         size = path.stat().st_size
+        under_way: deque[asyncio.Future[bool]] = deque()
         with path.open("rb") as file:
-            offset = 0
-            while offset < size:
-                data = await self._shell.stores.in_thread(file.read, CHUNK_BYTES)
-                if not data:
-                    return False
-                crc = google_crc32c.value(data)
-                chunk = rq.CopyChunk(effect.partition, effect.peer, name, offset, data, crc)
-                answer = await self._shell.peers.request(effect.to, chunk, CHUNK_SECONDS_MAX)
-                if answer.status != rq.OK:
-                    return False
-                offset += len(data)
-                self.bytes_copied += len(data)
-                progress.sent += len(data)
-                await asyncio.sleep(len(data) / self._bytes_per_second)
+            try:
+                for offset in range(0, size, self._chunk_bytes):
+                    length = min(self._chunk_bytes, size - offset)
+                    send = partial(self._send_chunk, effect, file, name, offset, length, progress)
+                    under_way.append(asyncio.ensure_future(self._sending.carry(length, send)))
+                    if len(under_way) >= WIDTH and not await under_way.popleft():
+                        return False
+                return all([await under_way.popleft() for _ in range(len(under_way))])
+            finally:
+                for rest in under_way:
+                    rest.cancel()
+                await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _send_chunk(
+        self, effect: ef.SendCopy, file: BinaryIO, name: str, offset: int, length: int, progress: CopySent
+    ) -> bool:
+        data = await self._shell.stores.in_thread(os.pread, file.fileno(), length, offset)
+        if len(data) != length:
+            return False
+        chunk = rq.CopyChunk(effect.partition, effect.peer, name, offset, data, google_crc32c.value(data))
+        if (await self._shell.peers.request(effect.to, chunk, CHUNK_SECONDS_MAX)).status != rq.OK:
+            return False
+        self.bytes_copied += length
+        progress.sent += length
         return True
 
     # -- receiving ------------------------------------------------------------------------------------------------
@@ -124,61 +153,47 @@ class Copies:
     async def receive(self, sender: NodeId, request: rq.CopyBegin | rq.CopyChunk | rq.CopyEnd) -> rq.Answer:
         """One step of a copy that another node sends."""
         try:
-            match request:
-                case rq.CopyBegin():
-                    return self._begin(request)
-                case rq.CopyChunk():
-                    answer: rq.Answer = await self._shell.stores.in_thread(self._write_chunk, request)
-                    return answer
-                case rq.CopyEnd():
-                    return self._end(request)
+            if isinstance(request, rq.CopyBegin):
+                return self._begin(sender, request)
+            begun = self._begun.get((request.partition, request.replica))
+            if begun is None or begun.sender != sender:
+                return rq.Answer(rq.REFUSED, reason="no copy was begun")
+            if isinstance(request, rq.CopyEnd):
+                return await self._end(begun)
+            in_thread = self._shell.stores.in_thread
+            return await self._receiving.carry(len(request.data), partial(in_thread, _write_chunk, begun, request))
         except OSError as error:
             return rq.Answer(rq.REFUSED, reason=str(error))
 
-    def _directory(self, partition: PartitionId, replica: ReplicaId) -> Path:
-        return self._incoming / f"{partition}-{replica}"
-
-    def _begin(self, request: rq.CopyBegin) -> rq.Answer:
+    def _begin(self, sender: NodeId, request: rq.CopyBegin) -> rq.Answer:
         r = self._shell.core.replicas.get(request.partition)
         if r is None or r.id != request.replica or r.staged:
             return rq.Answer(rq.REFUSED, reason="no such replica here")
         names = [name for name, _ in request.files]
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
             return rq.Answer(rq.REFUSED, reason="a file outside the copy")
-        directory = self._directory(request.partition, request.replica)
-        shutil.rmtree(directory, ignore_errors=True)
+        before = self._begun.pop((request.partition, request.replica), None)
+        if before is not None:
+            shutil.rmtree(before.directory, ignore_errors=True)
+        self._token += 1
+        directory = self._incoming / f"{request.partition}-{request.replica}-{self._token}"
         for name in names:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).touch()
-        self._begun[request.partition, request.replica] = request
+        begun = _Incoming(sender, request, dict(request.files), directory)
+        self._begun[request.partition, request.replica] = begun
         return rq.Answer(rq.OK)
 
-    def _write_chunk(self, request: rq.CopyChunk) -> rq.Answer:
-        begun = self._begun.get((request.partition, request.replica))
-        if begun is None or request.file not in [name for name, _ in begun.files]:
-            return rq.Answer(rq.REFUSED, reason="no copy was begun")
-        if google_crc32c.value(request.data) != request.crc:
-            return rq.Answer(rq.REFUSED, reason="checksum of a chunk is wrong")
-        path = self._directory(request.partition, request.replica) / request.file
-        with path.open("r+b") as file:
-            file.seek(request.offset)
-            file.write(request.data)
-        return rq.Answer(rq.OK)
-
-    def _end(self, request: rq.CopyEnd) -> rq.Answer:
-        begun = self._begun.pop((request.partition, request.replica), None)
-        if begun is None:
-            return rq.Answer(rq.REFUSED, reason="no copy was begun")
-        directory = self._directory(request.partition, request.replica)
-        for name, size in begun.files:
-            if (directory / name).stat().st_size != size:
+    async def _end(self, begun: _Incoming) -> rq.Answer:
+        begin = begun.begin
+        del self._begun[begin.partition, begin.replica]
+        for name, size in begun.sizes.items():
+            if (begun.directory / name).stat().st_size != size:
                 return rq.Answer(rq.REFUSED, reason=f"{name} is cut short")
+        await self._shell.stores.in_thread(_sync_all, begun.directory)
         self._token += 1
-        staged = self._incoming / f"staged-{self._token}"
-        directory.rename(staged)
-        self._staged[self._token] = staged
-        base: LogPoint = begun.base
-        self._shell.post(ev.CopyArrived(request.partition, self._token, begun.epoch, base, begun.membership))
+        self._staged[self._token] = begun.directory
+        self._shell.post(ev.CopyArrived(begin.partition, self._token, begin.epoch, begin.base, begin.membership))
         return rq.Answer(rq.OK)
 
     def install(self, effect: ef.InstallCopy) -> None:
@@ -191,3 +206,29 @@ class Copies:
         staged = self._staged.pop(effect.token, None)
         if staged is not None:
             shutil.rmtree(staged, ignore_errors=True)
+
+
+def _write_chunk(begun: _Incoming, chunk: rq.CopyChunk) -> rq.Answer:
+    """In a thread. Raises OSError."""
+    if chunk.file not in begun.sizes:
+        return rq.Answer(rq.REFUSED, reason="a file that is not in the copy")
+    if google_crc32c.value(chunk.data) != chunk.crc:
+        return rq.Answer(rq.REFUSED, reason="checksum of a chunk is wrong")
+    with (begun.directory / chunk.file).open("r+b") as file:
+        file.seek(chunk.offset)
+        file.write(chunk.data)
+        file.flush()
+        end = chunk.offset + len(chunk.data)
+        if end // SYNC_BYTES > chunk.offset // SYNC_BYTES:
+            os.fdatasync(file.fileno())
+    return rq.Answer(rq.OK)
+
+
+def _sync_all(top: Path) -> None:
+    """In a thread: the files in it are there for good, with their names. Raises OSError."""
+    for path in [top, *top.rglob("*")]:
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

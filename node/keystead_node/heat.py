@@ -78,6 +78,10 @@ class Heat:
     def known(self, partition: PartitionId) -> PartitionHeat | None:
         return self._partitions.get(partition)
 
+    def used(self) -> float:
+        """Units of all partitions so far, less those of partitions that went: it changes where anything is used."""
+        return sum(heat.reads + heat.writes for heat in self._partitions.values())
+
     def settle(self, now: float, here: Container[PartitionId]) -> None:
         """Works out all rates anew; forgets the partitions of which no replica is `here`."""
         for partition in [partition for partition in self._partitions if partition not in here]:

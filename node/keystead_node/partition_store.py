@@ -26,7 +26,7 @@ from keystead_node.durable_file import sync_directory, write_durably
 from keystead_node.errors import NotMaster
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore, SegmentStore
 from keystead_node.storage.faults import file_io
-from keystead_node.storage.row_store import RowRange, RowStore, RowStoreDamaged
+from keystead_node.storage.row_store import RowRange, RowStore
 from keystead_node.storage.row_stores import RowStores
 
 log = structlog.get_logger("partition_store")
@@ -68,7 +68,7 @@ class PartitionStore:
         self._opening: asyncio.Future[None] | None = None
         self._queue: deque[tuple[list[Record], Any]] = deque()
         self._owed_lsn: Lsn = 0
-        self._is_lost = False
+        self._is_lost = self._is_closed = False
         self.applied_lsn: Lsn = 0
         self.released_lsn: Lsn = 0
         """The log's base, as far as it is durable: what is above it may be all that a restart learns the members by."""
@@ -91,22 +91,27 @@ class PartitionStore:
     async def open(self) -> RowStore:
         """The rows, opened in a thread the first time, with everything applied that waited for it or is owed.
 
-        Raises NotMaster where the log does not lead there: the replica waits for a copy.
+        Raises NotMaster where the log does not lead there, since the replica waits for a copy; and where the rows were
+        dropped or replaced meanwhile.
         """
         while self._rows is None:
-            if self._is_lost:
-                raise NotMaster("the rows here are lost: waiting for a copy")
+            if self._is_lost or self._is_closed:
+                raise NotMaster("the rows here are lost or have been replaced")
             if self._opening is None:
                 self._opening = asyncio.ensure_future(self._open())
             await asyncio.shield(self._opening)
         return self._rows
 
     async def _open(self) -> None:
+        row_stores, partition = self._owner.row_stores, self._partition
         try:
-            self.begin(await self._owner.in_thread(self._open_or_rebuild))
+            # Damaged rows are made anew from the log, as far back as it reaches.
+            rows = await self._owner.in_thread(row_stores.open_or_rebuild, partition, lambda: not self._is_closed)
         finally:
             self._opening = None
-        self.apply_waiting()
+        if rows is not None and not self._is_closed:
+            self.begin(rows)
+            self.apply_waiting()
 
     def begin(self, rows: RowStore) -> None:
         """The rows are open."""
@@ -132,15 +137,6 @@ class PartitionStore:
         while self._queue and self._rows is not None:
             records, waiting = self._queue.popleft()
             self._apply(records, waiting)
-
-    def _open_or_rebuild(self) -> RowStore:
-        """In a thread. Damaged rows are made anew from the log, as far back as it reaches."""
-        try:
-            return self._owner.row_stores.open(self._partition)
-        except RowStoreDamaged as error:
-            log.error("rows are damaged: rebuilding them", partition=self._partition, error=str(error))
-            self._owner.row_stores.drop(self._partition)
-            return self._owner.row_stores.open(self._partition)
 
     def owe(self, lsn: Lsn) -> None:
         """The rows are to hold all up to `lsn`, from the cold log, before anybody sees them: at once, or once open."""
@@ -278,9 +274,10 @@ class PartitionStore:
         return prev, b"".join([record.raw for record in records])
 
     def close(self) -> None:
-        if self._rows is not None:
-            self._owner.row_stores.close(self._partition)
-            self._rows = self.indexer = None
+        """For good. Rows that are being opened are waited for and closed: nothing of theirs may come behind this."""
+        self._is_closed = True
+        self._owner.row_stores.close(self._partition)
+        self._rows = self.indexer = None
 
 
 class PartitionStores:

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ from keystead_node.transport import requests as rq
 from keystead_node.transport.addresses import join_address
 from keystead_node.transport.codec import Hello
 from keystead_node.transport.peers import Peers
-from keystead_node.ui.loads import own_loads
+from keystead_node.ui.loads import all_loads, own_loads
 from keystead_node.ui.pages import Pages
 
 log = structlog.get_logger("node")
@@ -143,15 +144,15 @@ class NodeProcess:
         self.indexes = IndexKeeper(self.shell, self.keeper, self.rows, self.feeder)
         self.splitter = Splitter(self.shell, self.keeper, self.client, Path(config.data_dir))
         self.recoverer = Recoverer(self.shell, self.keeper, self.client, Path(config.data_dir))
-        self.split_watch = SplitWatch(self.shell, self.keeper, self.client, config.splits())
         self.keeper.on_map, self.keeper.on_mastered = self._on_map, self.indexes.on_partition
         self.stores.on_split = self.splitter.on_split
         self.stores.on_indexes, self.stores.on_changes = self.indexes.on_partition, self.feeder.wake
         self.metering = Metering(self.shell, self.keeper, config.capacity(), boottime_us)
         uses = TableUses(self.metering, self.keeper)
         self.backend = MeteredBackend(self.router, self.metering, uses)
-        copy_rate = config.number("copy_mb_per_second", 32) * MEGABYTE
-        self.copies = Copies(self.shell, Path(config.data_dir), copy_rate)
+        self.copies = Copies(self.shell, Path(config.data_dir), config.copies())
+        loads_of = partial(all_loads, self.shell, self.copies)
+        self.split_watch = SplitWatch(self.shell, self.keeper, self.client, config.splits(), loads_of)
         add_cause(self.shell.cause)
         period = config.number("expiry_period_seconds", PERIOD_SECONDS)
         rate = config.number("expiry_rows_per_second", ROWS_PER_SECOND)

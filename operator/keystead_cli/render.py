@@ -10,6 +10,7 @@ from keystead_operator.rescale_progress import RescaleProgress
 PLAIN_WIDTH = 200
 PARTITIONS_SHOWN_MAX = 40
 BAR_WIDTH = 12
+MEGABYTE = 1_000_000
 _STATE_STYLES = {"active": "green", "maintenance": "yellow", "starting": "yellow"}
 
 
@@ -52,6 +53,8 @@ def rescale_line(rescale: RescaleProgress, width: int = 30) -> Text:
     share = rescale.moved / rescale.to_move if rescale.to_move else 1.0
     bar = "#" * int(share * width)
     text = f"rescale [{bar:<{width}}] {rescale.moved}/{rescale.to_move} replicas moved, {rescale.moving} on the way"
+    if rescale.bytes_left:
+        text += f", {rescale.bytes_left / MEGABYTE:,.0f} MB to go"
     if rescale.seconds_left is not None and rescale.moved < rescale.to_move:
         text += f", about {rescale.seconds_left} s left"
     if rescale.leaving:

@@ -1,8 +1,10 @@
 """What a node says about itself on its admin port: the answer to GET /status."""
 
+from collections.abc import Iterable
+
 import msgspec
 
-from keystead_core.ids import NodeId
+from keystead_core.ids import NodeId, PartitionId
 
 
 class FollowerProgress(msgspec.Struct, frozen=True, rename="camel"):
@@ -74,6 +76,16 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
     def replica_of(self, partition: int) -> ReplicaStatus | None:
         return next((replica for replica in self.replicas if replica.partition == partition), None)
+
+
+def partition_bytes(statuses: Iterable[NodeStatus]) -> dict[PartitionId, int]:
+    """What one replica of each partition weighs: the heaviest, since others may just be on the way."""
+    found: dict[PartitionId, int] = {}
+    for status in statuses:
+        for replica in status.replicas:
+            partition = PartitionId(replica.partition)
+            found[partition] = max(found.get(partition, 0), replica.bytes or 0)
+    return found
 
 
 def decode_status(body: bytes) -> NodeStatus:

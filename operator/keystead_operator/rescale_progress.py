@@ -7,13 +7,15 @@ from keystead_operator.plan.actions import Moves
 
 class RescaleProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`moved` of `to_move` replicas since `began_at` (seconds since 1970), `moving` of the rest are on the way.
-    `leaving`: nodes that are being emptied. `seconds_left`: at the speed so far; None while nothing has moved yet."""
+    `leaving`: nodes that are being emptied. `bytes_left`: of the rows that have yet to be where they should.
+    `seconds_left`: at the speed so far; None while nothing has moved yet."""
 
     moved: int
     to_move: int
     moving: int
     leaving: tuple[str, ...] = ()
     began_at: float = 0.0
+    bytes_left: int = 0
     seconds_left: int | None = None
 
 
@@ -34,5 +36,6 @@ def progress(before: RescaleProgress | None, moves: Moves, now: float) -> Rescal
         moving=moves.moving,
         leaving=moves.leaving,
         began_at=before.began_at,
+        bytes_left=moves.bytes,
         seconds_left=round(took * left / moved) if moved else None,
     )

@@ -174,6 +174,7 @@ def cluster_status(
 
 def _rescale(rescale: RescaleProgress) -> dict[str, Any]:
     shown: dict[str, Any] = {"moved": rescale.moved, "toMove": rescale.to_move, "moving": rescale.moving}
+    shown["bytesLeft"] = rescale.bytes_left
     if rescale.leaving:
         shown["leaving"] = list(rescale.leaving)
     return shown if rescale.seconds_left is None else {**shown, "secondsLeft": rescale.seconds_left}

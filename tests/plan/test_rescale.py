@@ -140,6 +140,19 @@ def test_a_node_whose_rows_the_others_have_no_room_for_stays_with_the_reason(roo
     )
 
 
+def test_the_bytes_that_have_to_move_are_those_of_the_replicas_that_have_to() -> None:
+    world = make_world(3, partitions=40)
+    declare(world, 6)
+    one_round(world)
+    one_round(world)
+    seen = world.observe()
+    sizes = {partition: 1000 + partition for partition in map_of(world).partitions}
+    made = plan(world.desired, msgspec.structs.replace(seen, partition_bytes=sizes)).moves
+    assert made.waiting + made.moving == 60, "half of 120 replicas"
+    assert min(sizes.values()) <= made.bytes / 60 <= max(sizes.values())
+    assert plan(world.desired, seen).moves.bytes == 0, "unknown sizes weigh nothing"
+
+
 def test_nothing_goes_while_the_catalog_is_away() -> None:
     world = make_world(5)
     for name in list(world.machines):

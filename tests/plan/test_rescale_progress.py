@@ -16,6 +16,11 @@ def test_what_has_moved_is_counted_and_the_rest_estimated_at_the_speed_so_far() 
     assert progress(later, Moves(), 120.0) is None
 
 
+def test_the_bytes_that_are_left_are_told() -> None:
+    first = progress(None, Moves(waiting=2, moving=1, bytes=3_000_000), 100.0)
+    assert first is not None and first.bytes_left == 3_000_000
+
+
 def test_a_change_midway_adds_to_what_has_moved() -> None:
     first = progress(None, Moves(waiting=10), 0.0)
     half = progress(first, Moves(waiting=5), 1.0)

@@ -1,14 +1,16 @@
 """The rows of a partition follow its log, also where what they lack stands in the cold log alone."""
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keystead_core.ids import PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
-from keystead_core.log.ops import encode_change
-from keystead_core.log.record import Record
+from keystead_core.log.ops import decode_changes, encode_change
+from keystead_core.log.record import HEADER_BYTES, Record
 from keystead_node.errors import NotMaster
 from keystead_node.partition_store import PartitionStores
 from keystead_node.storage.row_stores import RowStores
@@ -95,3 +97,65 @@ def test_rows_to_which_no_log_leads_are_lost_and_nobody_sees_them(tmp_path: Path
         stores.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("moment", ["before the open began", "in its middle"])
+@pytest.mark.parametrize("what", ["dropped", "replaced"])
+def test_rows_that_go_while_they_are_being_opened_are_never_seen(tmp_path: Path, what: str, moment: str) -> None:
+    """Found by killing nodes during a rescale: the database that was opened late stood for the partition from then on,
+    over files that were gone: its writes failed at the next flush, and the copy that had come was never read."""
+
+    async def run() -> None:
+        row_stores = RowStores(tmp_path / "here")
+        stores = PartitionStores(tmp_path / "here", row_stores)
+        applied: list[int] = []
+        stores.on_applied = lambda partition, lsn: applied.append(lsn)
+        go_on, opening = threading.Event(), threading.Event()
+        options = row_stores._options
+
+        def wait_in_the_middle() -> Any:
+            opening.set()
+            go_on.wait()
+            return options()
+
+        store = stores.get(P)
+        if moment == "in its middle":
+            row_stores._options = wait_in_the_middle  # type: ignore[method-assign]
+        else:
+            busy = [stores.in_thread(go_on.wait) for _ in range(2)]
+        store.apply(changes(3), None)
+        late = asyncio.ensure_future(store.open())
+        await asyncio.sleep(0)
+        if moment == "in its middle":
+            await asyncio.get_running_loop().run_in_executor(None, opening.wait)
+        # The end of an open that is under way is waited for: so it has to end by itself.
+        threading.Timer(0.1, go_on.set).start()
+        if what == "replaced":
+            stores.replace_rows(P, copy_of_rows(tmp_path), LogPoint(1, 5, 0))
+        else:
+            stores.drop(P)
+        if moment == "before the open began":
+            go_on.set()
+            await asyncio.gather(*busy)
+        with pytest.raises(NotMaster):
+            await late
+        row_stores._options = options  # type: ignore[method-assign]
+        assert applied == [], "nobody is told of what waited for rows that are gone"
+        rows = await stores.get(P).open()
+        assert (rows.applied_lsn, rows.get(b"k0")) == ((5, b"v3") if what == "replaced" else (0, None))
+        stores.get(P).apply(changes(6)[5:] if what == "replaced" else changes(6), None)
+        rows.flush()
+        stores.close()
+        assert RowStores(tmp_path / "here").open(P).applied_lsn == 6
+
+    asyncio.run(run())
+
+
+def copy_of_rows(tmp_path: Path) -> Path:
+    """Rows that hold five changes, as a copy brings them."""
+    rows = RowStores(tmp_path / "elsewhere")
+    store = rows.open(P)
+    store.apply([change for record in changes(5) for change in decode_changes(record.raw, HEADER_BYTES)], 5, None)
+    store.checkpoint(tmp_path / "staged")
+    rows.close_all()
+    return tmp_path / "staged"

@@ -28,7 +28,7 @@ from keystead_core.catalog.groups import split_copies
 from keystead_core.catalog.rescale import Standing, plan_rescale
 from keystead_core.cluster_map import CATALOG_TABLE, ClusterMap, PartitionEntry, ReplicaTarget
 from keystead_core.comeback import ways_back, ways_in_words
-from keystead_core.ids import NodeId, ReplicaId
+from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.ledger import Ledger, PlacementRule, Site, ledger_of, sites_of
 from keystead_core.placement import fill_seats, place_log_only
 
@@ -55,11 +55,11 @@ class Reason(msgspec.Struct, frozen=True):
 
 class RepairPlan(msgspec.Struct, frozen=True):
     """Commands to propose, in this order, and reasons for what is left alone. `waiting`: replicas that are yet to begin
-    to move."""
+    to move, by group."""
 
     commands: list[Command]
     reasons: list[Reason]
-    waiting: int = 0
+    waiting: dict[PartitionId, int] = {}
 
 
 class _Trouble(msgspec.Struct):
@@ -289,12 +289,13 @@ def is_moving(entry: PartitionEntry) -> bool:
     return {(p.replica, p.role) for p in entry.members} != {(p.replica, p.role) for p in entry.target}
 
 
-def replicas_moving(cluster_map: ClusterMap) -> int:
-    """Replicas that targets ask for and that are no members yet, as far as was reported."""
-    return sum(
-        len({p.replica for p in entry.target} - {p.replica for p in entry.members})
+def replicas_moving(cluster_map: ClusterMap) -> dict[PartitionId, int]:
+    """Replicas that targets ask for and that are no members yet, as far as was reported, by group."""
+    found = {
+        entry.id: len({p.replica for p in entry.target} - {p.replica for p in entry.members})
         for entry in cluster_map.partitions.values()
-    )
+    }
+    return {partition: count for partition, count in found.items() if count}
 
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:

@@ -32,11 +32,11 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Rescale(msgspec.Struct, frozen=True):
-    """`targets` begin now. `waiting`: moves that are due and do not begin yet. `unplaced`: replicas on draining nodes
-    for which no other node may be had. `throttled`: groups that wait because enough are on the move."""
+    """`targets` begin now. `waiting`: moves that are due and do not begin yet, by group. `unplaced`: replicas on
+    draining nodes for which no other node may be had. `throttled`: groups that wait because enough are on the move."""
 
     targets: list[SetTarget]
-    waiting: int = 0
+    waiting: dict[PartitionId, int] = {}
     unplaced: int = 0
     throttled: int = 0
 
@@ -56,7 +56,8 @@ def plan_rescale(standing: Standing, rule: PlacementRule, moves_max: int, versio
     for move in plan.moves:
         by_group.setdefault(move.partition, []).append(move)
     targets: list[SetTarget] = []
-    waiting = throttled = 0
+    waiting: dict[PartitionId, int] = {}
+    throttled = 0
     for partition, moves in by_group.items():
         entry = entries[partition]
         due = [move for move in moves if _may_begin(entry, move, standing)]
@@ -65,7 +66,8 @@ def plan_rescale(standing: Standing, rule: PlacementRule, moves_max: int, versio
             due = []
         if due:
             targets.append(move_target(entry, due, fence))
-        waiting += len(moves) - len(due)
+        if len(moves) > len(due):
+            waiting[partition] = len(moves) - len(due)
     return Rescale(targets, waiting, plan.unplaced, throttled)
 
 

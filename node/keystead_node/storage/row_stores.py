@@ -4,13 +4,17 @@ import resource
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import rocksdict
+import structlog
 
 from keystead_core.ids import PartitionId
-from keystead_node.storage.row_store import RowBudget, RowStore
+from keystead_node.storage.row_store import RowBudget, RowStore, RowStoreDamaged
+
+log = structlog.get_logger("row_stores")
 
 ROW_DIRECTORY: Final = "rows"
 
@@ -39,12 +43,31 @@ class RowStores:
     def open(self, partition: PartitionId) -> RowStore:
         """Opens the store, or makes an empty one. Blocks about 10 ms. Raises RowStoreDamaged, DiskFull, DiskFailed."""
         with self._lock:
-            store = self._open.get(partition)
-            if store is None:
-                path = self.path_of(partition)
-                path.mkdir(parents=True, exist_ok=True)
-                store = self._open[partition] = RowStore(path, self._options())
-            return store
+            return self._open_locked(partition)
+
+    def open_or_rebuild(self, partition: PartitionId, is_wanted: Callable[[], bool]) -> RowStore | None:
+        """As `open`, but what is damaged is made anew, empty; None where nobody wants it any more by then.
+
+        Whoever withdraws the wish and then calls `close` or `drop` finds no such open in its middle, and none comes
+        behind it. Raises DiskFull, DiskFailed.
+        """
+        with self._lock:
+            if not is_wanted():
+                return None
+            try:
+                return self._open_locked(partition)
+            except RowStoreDamaged as error:
+                log.error("rows are damaged: rebuilding them", partition=partition, error=str(error))
+                shutil.rmtree(self.path_of(partition), ignore_errors=True)
+                return self._open_locked(partition)
+
+    def _open_locked(self, partition: PartitionId) -> RowStore:
+        store = self._open.get(partition)
+        if store is None:
+            path = self.path_of(partition)
+            path.mkdir(parents=True, exist_ok=True)
+            store = self._open[partition] = RowStore(path, self._options())
+        return store
 
     def open_at(self, path: Path) -> RowStore:
         """A store that is not yet a partition's, with the same budgets; the caller closes it. Raises as `open`."""

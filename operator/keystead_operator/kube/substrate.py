@@ -18,6 +18,7 @@ from keystead_operator.kube.seen import FINALIZER, Key, SeenCluster, SeenTable
 from keystead_operator.manifests.frame import API_PORT, DATA_DIR, TERMINATION_SECONDS, Frame, owner, place_prefix
 from keystead_operator.manifests.pod import pod, template_hash
 from keystead_operator.manifests.volume import claim
+from keystead_operator.node_status import partition_bytes
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
@@ -161,6 +162,7 @@ class KubeSubstrate:
             map=self.access.serving_map,
             seconds_down=self.access.seconds_down(),
             known_map=self.access.known_map,
+            partition_bytes=partition_bytes(self.access.statuses.values()),
             unlevel=unlevel(self.view()) if any(node.outdated for node in nodes) else "",
         )
 

@@ -15,7 +15,7 @@ from keystead_operator.local.files import DataDir, remove_tree, replace_file
 from keystead_operator.local.objects import ObjectStore
 from keystead_operator.local.preflight import LOOPBACK, free_ports, port_is_free
 from keystead_operator.local.processes import NodeProcess
-from keystead_operator.node_status import NodeStatus
+from keystead_operator.node_status import NodeStatus, partition_bytes
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
@@ -75,6 +75,7 @@ class LocalSubstrate:
             map=self._access.serving_map,
             seconds_down=self._access.seconds_down(),
             known_map=self._access.known_map,
+            partition_bytes=partition_bytes(self._access.statuses.values()),
         )
 
     @property

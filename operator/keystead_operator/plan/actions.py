@@ -171,11 +171,12 @@ class Note(msgspec.Struct, frozen=True):
 
 class Moves(msgspec.Struct, frozen=True):
     """How many replicas have still to move: `waiting` have not begun, `moving` are on the way. `leaving`: the names of
-    nodes that are being emptied."""
+    nodes that are being emptied. `bytes`: what the rows of all these replicas weigh, about."""
 
     waiting: int = 0
     moving: int = 0
     leaving: tuple[str, ...] = ()
+    bytes: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Repairs: lost volumes, nodes that are gone, replicas that are missing. The decisions are the core's."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -27,14 +28,14 @@ def plan_repairs(desired: Desired, observed: Observed) -> Iterator[Action | Note
     leaving = draining(desired, observed)
     decided = decide_repairs(observed.map, observed.seconds_down, rule, NOT_YET_IN_OFFICE, leaving)
     names = tuple(sorted({observed.map.nodes[node].name for node in leaving}))
-    begun = sum(
-        len(
-            {spec.node for spec in one.target} - {place.node for place in observed.map.partitions[one.partition].target}
-        )
-        for one in decided.commands
-        if isinstance(one, commands.SetTarget)
-    )
-    yield Moves(decided.waiting, replicas_moving(observed.map) + begun, names)
+    moving = Counter(replicas_moving(observed.map))
+    for one in decided.commands:
+        if isinstance(one, commands.SetTarget):
+            before = {place.node for place in observed.map.partitions[one.partition].target}
+            moving[one.partition] += len({spec.node for spec in one.target} - before)
+    left = moving + Counter(decided.waiting)
+    weight = sum(count * observed.partition_bytes.get(partition, 0) for partition, count in left.items())
+    yield Moves(sum(decided.waiting.values()), moving.total(), names, weight)
     for command in decided.commands:
         match command:
             case commands.NodeLeft(node=node, only_if_empty=only_if_empty):

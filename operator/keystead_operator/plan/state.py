@@ -3,7 +3,7 @@
 import msgspec
 
 from keystead_core.cluster_map import ClusterMap
-from keystead_core.ids import NodeId, ReplicaId
+from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_operator.spec.resources import ClusterSpec, DeclaredTable
 
 
@@ -71,7 +71,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     `bootstrapped` is the one marker that a catalog was ever formed. `seconds_down`: for how long each
     registered node id has not answered, 0 for one that answers. `known_map`: the last map that there was, to tell what
     is so while the catalog is away. `unlevel`: why no process may be restarted now, or "": every group has a master and
-    all its replicas level.
+    all its replicas level. `partition_bytes`: what the rows of one replica weigh, about.
     """
 
     nodes: tuple[ObservedNode, ...]
@@ -81,3 +81,4 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     seconds_down: dict[NodeId, float] = {}
     known_map: ClusterMap | None = None
     unlevel: str = ""
+    partition_bytes: dict[PartitionId, int] = {}

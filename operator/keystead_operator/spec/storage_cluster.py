@@ -271,6 +271,7 @@ def _status() -> Schema:
                     "leaving": string_set(
                         "Nodes that are being emptied.", text("Name of a node.", length_max=63), items_max=NODES_MAX
                     ),
+                    "bytesLeft": long("What the rows weigh that have yet to move or are on the way.", 0, LONG_MAX),
                     "secondsLeft": long("How long it takes yet, at the speed so far.", 0, LONG_MAX),
                 },
             ),
