@@ -4,7 +4,7 @@ The catalog's state machine makes it, every node keeps the last one it saw on it
 It is a hint to everyone but the catalog: a replica trusts only its own log about who its members are.
 
 A partition that is missing from a map is not thereby deleted: only `ClusterMap.is_deleted` says so, and a node drops a
-replica of a deleted table for no other reason.
+replica of a partition that is missing for no other reason.
 """
 
 from bisect import bisect_left, bisect_right
@@ -139,6 +139,33 @@ class SplitPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: bool = False
 
 
+class Survivor(msgspec.Struct, frozen=True):
+    """What a node has of a group that is given up: the last record of its log, without a gap. `has_rows`: another group
+    can be made of it."""
+
+    node: NodeId
+    epoch: int
+    lsn: int
+    has_rows: bool
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A group that lost the majority of its volumes for good is given up, by a person's word, for one that is made of
+    what is left (docs/decisions/0012). `at`: seconds since 1970. `gone`: nodes that were given up with it.
+
+    `old`: 0 as long as every node is asked to take part no more (`heard`: who does not any more); then the partition
+    that was given up, this one being made on the node of `source`. `done`: it has served.
+    """
+
+    gone: list[NodeId]
+    at: float
+    heard: list[NodeId] = []
+    survivors: list[Survivor] = []
+    old: PartitionId = PartitionId(0)
+    source: Survivor | None = None
+    done: bool = False
+
+
 class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A range [low, high) of row keys of one table (`high` None: no end) and its replica group.
 
@@ -148,7 +175,7 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     The `founding_` rules are those of the group's first membership record and never change: a founder that comes late
     makes the same record, to the byte. `founding_epoch`: of the split record behind which the group's log begins; 0
     where it begins with a record of its own. `left`: the partition that this one was split from, until it needs nothing
-    of it any more (0). `split_refusal`: why the last split that was planned was not made.
+    of it any more (0). `split_refusal`: why the last split that was planned was not made. `recovery`: the last one.
     """
 
     id: PartitionId
@@ -172,6 +199,12 @@ class PartitionEntry(msgspec.Struct, frozen=True, kw_only=True):
     left: PartitionId = PartitionId(0)
     split: SplitPlan | None = None
     split_refusal: str = ""
+    recovery: Recovery | None = None
+
+    @property
+    def is_recovering(self) -> bool:
+        """Nothing is done with the group, or asked of it, before another has taken its range and served."""
+        return self.recovery is not None and not self.recovery.done
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):

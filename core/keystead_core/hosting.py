@@ -40,8 +40,11 @@ def plan_hosting(
 
     A node that has not `registered` since its start takes on nothing but what it founds: its volume may be an old copy,
     which the catalog refuses, and then whatever it took on would be lost with it. `awaits_split`: a replica here of the
-    group that this one was split from is going to make it, with its rows, which spares a copy.
+    group that this one was split from is going to make it, with its rows, which spares a copy. Nothing is done about a
+    group that is given up, or begins only: that is the recoverer's.
     """
+    if entry.is_recovering:
+        return []
     events: list[DropReplica | HostReplica | SetTarget] = []
     named = [t for t in [*entry.target, *entry.members, *entry.founders] if t.node == node]
     current = {t.replica for t in [*entry.target, *entry.members]}
@@ -72,6 +75,7 @@ def founding_of(entry: PartitionEntry) -> Membership:
 def plan_removed(
     cluster_map: ClusterMap, hosted: Mapping[PartitionId, Hosted], removed: list[PartitionId]
 ) -> list[DropReplica]:
-    """Drops of replicas whose partitions were deleted with their table, which the catalog committed."""
-    gone = [p for p in removed if p not in cluster_map.partitions]
+    """Drops of replicas whose partitions were deleted, which the catalog committed: with their table, or because
+    another has taken their range."""
+    gone = [p for p in removed if p not in cluster_map.partitions and cluster_map.is_deleted(p)]
     return [DropReplica(p, hosted[p].replica) for p in gone if p in hosted]

@@ -24,7 +24,7 @@ from keystead_core.cluster_map import (
 )
 from keystead_core.hosting import Hosted, plan_hosting, plan_removed
 from keystead_core.ids import CATALOG_PARTITION, Boot, NodeId, PartitionId
-from keystead_core.replication.events import DropReplica, HostReplica, Maintain, Resume, SetTarget
+from keystead_core.replication.events import DropReplica, HostReplica, Maintain, Registered, Resume, SetTarget
 from keystead_core.replication.membership import Membership
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
 from keystead_node.catalog_host import CatalogHost
@@ -188,14 +188,18 @@ class MapKeeper:
             self._check_report(entry.id)
         hosted = {p: found for p in removed if (found := self._hosted(p)) is not None}
         for drop in plan_removed(self.map, hosted, removed):
-            self._shell.post(drop)
+            if self.is_source(drop.partition):
+                self.held.add(drop.partition)
+            else:
+                self._shell.post(drop)
 
     def look_at_held(self) -> None:
         """Drops what waited for a right group to be made, where it need not wait any more."""
         if not self.held:
             return
         held, self.held = self.held, set()
-        self._react([self.map.partitions[partition] for partition in held if partition in self.map.partitions], [])
+        known = self.map.partitions
+        self._react([known[p] for p in held if p in known], [p for p in held if p not in known])
 
     def look_again(self, entry: PartitionEntry) -> None:
         """Something that hosting depends on may have changed, beside the map."""
@@ -327,6 +331,7 @@ class MapKeeper:
                 await asyncio.sleep(0.5)
                 continue
             self.registered = True
+            self._shell.post(Registered())
             self._react_to_all()
 
     async def close(self) -> None:

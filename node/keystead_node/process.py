@@ -44,6 +44,7 @@ from keystead_node.metered_backend import MeteredBackend
 from keystead_node.metering import Metering
 from keystead_node.metrics import STALL_SECONDS, Metrics
 from keystead_node.partition_store import PartitionStores
+from keystead_node.recoverer import Recoverer
 from keystead_node.router import Router
 from keystead_node.rows import LocalRows
 from keystead_node.shell import Shell
@@ -141,6 +142,7 @@ class NodeProcess:
         self.feeder = IndexFeeder(self.shell, self.keeper, self.router, self.client)
         self.indexes = IndexKeeper(self.shell, self.keeper, self.rows, self.feeder)
         self.splitter = Splitter(self.shell, self.keeper, self.client, Path(config.data_dir))
+        self.recoverer = Recoverer(self.shell, self.keeper, self.client, Path(config.data_dir))
         self.split_watch = SplitWatch(self.shell, self.keeper, self.client, config.splits())
         self.keeper.on_map, self.keeper.on_mastered = self._on_map, self.indexes.on_partition
         self.stores.on_split = self.splitter.on_split
@@ -232,6 +234,7 @@ class NodeProcess:
             asyncio.ensure_future(self.stores.open_all()),
             asyncio.ensure_future(self.expiry.run()),
             asyncio.ensure_future(self.splitter.run()),
+            asyncio.ensure_future(self.recoverer.run()),
             asyncio.ensure_future(self.split_watch.run()),
             asyncio.ensure_future(self.metering.run()),
         ]
@@ -260,6 +263,7 @@ class NodeProcess:
     def _on_map(self, delta: MapDelta | None) -> None:
         self.indexes.on_map(delta)
         self.splitter.on_map(delta)
+        self.recoverer.on_map(delta)
 
     def _on_message(self, sender: NodeId, boot: int, message: Any) -> None:
         self.shell.on_message(sender, boot, message)
@@ -351,6 +355,7 @@ class NodeProcess:
             task.cancel()
         self.indexes.close()
         self.splitter.close()
+        self.recoverer.close()
         self.feeder.close()
         await self.admin.close()
         await self.peers.close()

@@ -55,6 +55,7 @@ class Shell:
         self.send_copy: Callable[[ef.SendCopy], None] = lambda effect: None
         self.install_copy: Callable[[ef.InstallCopy], None] = lambda effect: None
         self.discard_copy: Callable[[ef.DiscardCopy], None] = lambda effect: None
+        self.on_retired: Callable[[ef.Retired], None] = lambda effect: None
         self.refusals: dict[PartitionId, str] = {}
         self.heat = Heat()
         self.counters: dict[str, int] = {"steps": 0, "writes": 0, "reads": 0, "deposed": 0}
@@ -308,6 +309,8 @@ class Shell:
                 self.discard_copy(effect)
             case ef.EligibilityChanged():
                 self._eligibility(effect)
+            case ef.Retired():
+                self.on_retired(effect)
             case ef.RenounceIdentity():
                 self.on_renounced(effect.reason)
             case _:

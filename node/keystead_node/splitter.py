@@ -216,7 +216,7 @@ class Splitter:
             return  # The rows were replaced, or dropped, meanwhile: by others that may have let the right half go.
         # On the loop, so that nothing is applied meanwhile: 4 ms, most of it flushed already.
         rows.checkpoint(staged)
-        await stores.in_thread(stores.make_right, staged, event.base, split)
+        await stores.in_thread(stores.make_other, staged, event.base, split.at, split.high)
         if self._replica_to_make(split) is None:
             return
         stores.replace_rows(split.right, staged, event.base)

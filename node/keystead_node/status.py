@@ -38,6 +38,7 @@ def node_status(
             "room_bytes": room_bytes,
             "partition_read_units": limits.read_units,
             "partition_write_units": limits.write_units,
+            "peers": [node for node in sorted(shell.peers.links) if core.peers.is_live(node, boottime_us())],
         },
         "replicas": [replica_status(r, shell, split_refusals.get(r.partition, "")) for r in core.replicas.values()],
     }

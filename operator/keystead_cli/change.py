@@ -1,4 +1,4 @@
-"""`keystead delete`, `keystead split` and `keystead node`: commands that change a running cluster."""
+"""`keystead delete`, `split`, `recover` and `node`: commands that change a running cluster."""
 
 import contextlib
 import time
@@ -7,6 +7,10 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from keystead_cli.recovering import AcceptOption, GoneOption, PartitionArgument, Seen, wanted_recovery
+from keystead_cli.recovering import TimeoutOption as RecoveryTimeoutOption
+from keystead_cli.recovering import WaitOption as RecoveryWaitOption
+from keystead_cli.recovering import watch as watch_recovery
 from keystead_cli.splitting import (
     AtOption,
     PartitionOption,
@@ -111,6 +115,37 @@ def split(
     typer.echo(f"partition {command.partition} of {table} is to be split: partition {right} gets the right half")
     if wait:
         watch(look, command.partition, right, timeout)
+
+
+def recover(
+    partition: PartitionArgument,
+    accept_data_loss: AcceptOption = False,
+    gone: GoneOption = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    data: DataOption = DATA_DEFAULT,
+    wait: RecoveryWaitOption = True,
+    timeout: RecoveryTimeoutOption = 120.0,
+) -> None:
+    """Go on with what is left of a partition that has lost the majority of its volumes for good. The last way out."""
+    opened = open_cluster(data)
+    client = AdminClient()
+    seen = run(_seen(opened, client))
+    if seen is None:
+        fail("no node answers, so nothing can be recovered: see keystead status")
+    command = wanted_recovery(seen, partition, gone, accept_data_loss)
+    if command is None:
+        return
+    run(_send(opened, client, command))
+    if wait:
+        watch_recovery(lambda: run(_newest_map(opened, client)), command.partition, timeout)
+
+
+async def _seen(opened: OpenCluster, client: AdminClient) -> Seen | None:
+    statuses = []
+    for place in opened.cluster.places:
+        with contextlib.suppress(NodeUnreachable):
+            statuses.append(await client.status(admin_address(place)))
+    newest = await _newest_map(opened, client)
+    return None if newest is None else Seen(newest, statuses)
 
 
 async def _newest_map(opened: OpenCluster, client: AdminClient) -> ClusterMap | None:

@@ -14,6 +14,10 @@ import typer
 from keystead_cli.kube_report import write_report
 from keystead_cli.kube_view import Gathered, gather, name_of
 from keystead_cli.kubectl_run import Kubectl, KubectlFailed, Object
+from keystead_cli.recovering import AcceptOption, GoneOption, PartitionArgument, Seen, wanted_recovery
+from keystead_cli.recovering import TimeoutOption as RecoveryTimeoutOption
+from keystead_cli.recovering import WaitOption as RecoveryWaitOption
+from keystead_cli.recovering import watch as watch_recovery
 from keystead_cli.shown import show_status, show_why
 from keystead_cli.splitting import (
     AtOption,
@@ -167,6 +171,33 @@ def split(
     typer.echo(f"partition {command.partition} of {table} is to be split: partition {right} gets the right half")
     if wait:
         watch_split(lambda: _or_fail(chosen.gather).map, command.partition, right, timeout)
+
+
+@app.command()
+def recover(
+    partition: PartitionArgument,
+    accept_data_loss: AcceptOption = False,
+    gone: GoneOption = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    namespace: NamespaceOption = "",
+    cluster: ClusterOption = "",
+    context: ContextOption = "",
+    kubeconfig: KubeconfigOption = "",
+    wait: RecoveryWaitOption = True,
+    timeout: RecoveryTimeoutOption = 120.0,
+) -> None:
+    """Go on with what is left of a partition that has lost the majority of its volumes for good. The last way out."""
+    chosen = _choose(namespace, cluster, context, kubeconfig)
+    gathered = _or_fail(chosen.gather)
+    if gathered.map is None:
+        fail("no node answers, so nothing can be recovered: see kubectl keystead status")
+    seen = Seen(gathered.map, list(gathered.statuses.values()))
+    command = wanted_recovery(seen, partition, gone, accept_data_loss)
+    if command is None:
+        return
+    pod = next(iter(gathered.statuses))
+    _or_fail(lambda: chosen.kubectl.order(pod, "/catalog/command", command_json(command)))
+    if wait:
+        watch_recovery(lambda: _or_fail(chosen.gather).map, command.partition, timeout)
 
 
 @app.command()

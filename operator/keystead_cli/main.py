@@ -3,7 +3,7 @@
 import typer
 
 from keystead_cli.apply import apply
-from keystead_cli.change import delete_app, node_app, split
+from keystead_cli.change import delete_app, node_app, recover, split
 from keystead_cli.get import get
 from keystead_cli.log import log_app
 from keystead_cli.look import status, version, why
@@ -24,6 +24,7 @@ app.add_typer(delete_app, name="delete")
 app.command()(status)
 app.command()(why)
 app.command()(split)
+app.command()(recover)
 app.add_typer(node_app, name="node")
 app.add_typer(log_app, name="log")
 app.command()(version)

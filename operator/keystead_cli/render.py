@@ -107,7 +107,17 @@ def _partitions(view: ClusterView, partitions_max: int) -> RenderableType:
             table.add_row(one.name, "-", "-", "-", "-", "-", "-", one.state)
     below = [Text(f"and {len(shown) - partitions_max} more partitions")] if len(shown) > partitions_max else []
     below += [Text(line, style="red") for line in _ways_back(shown)]
+    below += [Text(line, style=style) for line, style in _recoveries(shown)]
     return Group(table, *below) if below else table
+
+
+def _recoveries(partitions: list[PartitionView]) -> list[tuple[str, str]]:
+    """Lines with their style: what was lost is shown for as long as the partition is there."""
+    return [
+        (f"partition {one.id} of {one.table}: {one.recovery}", "red" if one.recovering else "yellow")
+        for one in partitions
+        if one.recovery
+    ]
 
 
 def _ways_back(partitions: list[PartitionView]) -> list[str]:

@@ -27,8 +27,10 @@ def show_why(view: ClusterView, table: str, output: Output, look_at: str) -> Non
         print_json({"table": table, "partitions": explanations})
         return
     troubled = [one for one in explanations if not one.healthy]
-    for one in troubled:
-        typer.echo(one.sentence)
+    recovered = {partition.id for partition in found.partitions if partition.recovery}
+    for one in explanations:
+        if not one.healthy or one.partition in recovered:
+            typer.echo(one.sentence)
     if not troubled:
         count = len(explanations)
         partitions = (

@@ -12,6 +12,7 @@ from keystead_core.comeback import ways_back, ways_in_words
 from keystead_core.ids import CATALOG_PARTITION, NodeId
 from keystead_core.under_way import split_of
 from keystead_operator.node_status import NodeSelf, NodeStatus, ReplicaStatus
+from keystead_operator.recovery_said import recovery_of
 
 
 class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ class KeyRange(msgspec.Struct, frozen=True):
 class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A partition. `master` is the name of the node that serves it, or null. `notes`: what its replicas say. `load`:
     units a second against what one partition gives. `split`: how far its division is, in a sentence, or null.
+    `recovery`: the same of going on with a minority, and ever after what was kept; `recovering`: it is under way.
 
     `ways_back`: where too few replicas are left to serve, the smallest sets of node ids with whose volumes it comes
     back by itself; empty where enough are there, or where nothing that is absent would be enough.
@@ -74,6 +76,8 @@ class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     write_units: float = 0.0
     bytes: int | None = None
     split: str | None = None
+    recovery: str | None = None
+    recovering: bool = False
     ways_back: list[list[NodeId]] = []
 
     @property
@@ -190,6 +194,7 @@ class _Merge:
         self, places: list[NodePlace], statuses: Mapping[str, NodeStatus], cluster_map: ClusterMap | None
     ) -> None:
         self._statuses = statuses
+        self._nodes = cluster_map.nodes if cluster_map is not None else {}
         self._names: dict[str, str] = {}
         self._zones: dict[str, str] = {}
         for node_id, entry in (cluster_map.nodes if cluster_map is not None else {}).items():
@@ -260,6 +265,8 @@ class _Merge:
             write_units=round(sum(one.write_units for one in present.values()), 1),
             bytes=max((one.bytes for one in weighed if one.bytes is not None), default=None),
             split=None if split is None else split.said(),
+            recovery=recovery_of(entry, self._nodes) or None,
+            recovering=entry.is_recovering,
         )
 
     def _ways_back(self, entry: PartitionEntry, present: dict[str, ReplicaStatus]) -> list[list[NodeId]]:

@@ -41,7 +41,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):
     """The process. `formed`: it holds a replica of the catalog. `state`: starting | active | maintenance | left.
     `room_bytes`: what its volume has left above its reserve; -1: it does not say. `partition_read_units` and
-    `partition_write_units`: what one partition gives a second, 0: no limit."""
+    `partition_write_units`: what one partition gives a second, 0: no limit. `peers`: nodes that it hears."""
 
     id: NodeId
     name: str = ""
@@ -55,6 +55,7 @@ class NodeSelf(msgspec.Struct, frozen=True, kw_only=True):
     room_bytes: int = -1
     partition_read_units: int = 0
     partition_write_units: int = 0
+    peers: list[NodeId] = []
 
     def share(self, read_units: float, write_units: float) -> float:
         """Units a second against what one partition gives."""

@@ -21,6 +21,8 @@ def explain(view: ClusterView, table: TableView) -> list[Explanation]:
 def _explain(view: ClusterView, table: TableView, partition: PartitionView) -> Explanation:
     voters = [replica for replica in partition.replicas if replica.role != "learner"]
     name = f"Partition {partition.id} of {table.name}"
+    if partition.master is None and partition.recovering:
+        return Explanation(partition.id, False, f"{name} is {partition.recovery}.")
     if partition.master is None:
         return Explanation(partition.id, False, f"{name} has no master: {_no_master(view, partition, voters)}.")
     trouble = [text for replica in partition.replicas if (text := _trouble(replica)) is not None]
@@ -32,8 +34,14 @@ def _explain(view: ClusterView, table: TableView, partition: PartitionView) -> E
         trouble.append(f"{_counted(missing, 'replica')} of {table.desired_replicas} not placed yet")
     if not trouble:
         sentence = f"{name} is served by {partition.master} with all {_counted(len(voters), 'replica')}."
-        return Explanation(partition.id, True, sentence)
-    return Explanation(partition.id, False, f"{name} is served by {partition.master}, but {_listed(trouble)}.")
+        return Explanation(partition.id, True, sentence + _recovered(partition))
+    sentence = f"{name} is served by {partition.master}, but {_listed(trouble)}."
+    return Explanation(partition.id, False, sentence + _recovered(partition))
+
+
+def _recovered(partition: PartitionView) -> str:
+    """What was lost is said for as long as the partition is there."""
+    return f" It was {partition.recovery}." if partition.recovery else ""
 
 
 def _no_master(view: ClusterView, partition: PartitionView, voters: list[ReplicaView]) -> str:

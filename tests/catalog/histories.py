@@ -8,15 +8,18 @@ from keystead_core.catalog.commands import (
     CreateTable,
     DeleteTable,
     Fence,
+    GoneNode,
     GroupReport,
     InitCluster,
     LockRequest,
     NodeLeft,
     PlanSplit,
+    Recover,
     RefuseSplit,
     RegisterNode,
     ReplicaSpec,
     ReportGroups,
+    ReportRetired,
     ReportSplit,
     SetNodeState,
     SetTarget,
@@ -26,7 +29,7 @@ from keystead_core.catalog.commands import (
     UpdateTable,
 )
 from keystead_core.catalog.table_changes import Encryption, Expiry, TableChange
-from keystead_core.cluster_map import ClusterSettings, ReplicaTarget
+from keystead_core.cluster_map import ClusterSettings, ReplicaTarget, Survivor
 from keystead_core.ids import PartitionId, ReplicaId
 from keystead_core.split.record import Split, encode_split
 from tests.catalog.cluster import CLUSTER, make_node, make_table
@@ -106,6 +109,14 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(RefuseSplit, PARTITIONS, PARTITIONS, st.text(max_size=3)),
     st.builds(ReportSplit, PARTITIONS, SPLITS, st.integers(1, 4)),
     st.builds(SettleSplit, PARTITIONS),
+    st.builds(
+        Recover, PARTITIONS, st.lists(st.builds(GoneNode, NODE_IDS, st.integers(1, 3)), max_size=3), st.just(1.0)
+    ),
+    st.builds(
+        ReportRetired,
+        PARTITIONS,
+        st.builds(Survivor, NODE_IDS, st.integers(1, 3), st.integers(0, 3), st.booleans()),
+    ),
     st.builds(Fence, st.sampled_from(["x", "y"]), st.integers(0, 2)),
     st.builds(
         UpdateSettings, st.builds(ClusterSettings, replicas=st.integers(1, 3), peers_max=st.integers(1, 4)), FENCES

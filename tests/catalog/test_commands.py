@@ -12,13 +12,16 @@ from keystead_core.catalog.commands import (
     CreateTable,
     DeleteTable,
     Fence,
+    GoneNode,
     GroupReport,
     InitCluster,
     LockRequest,
     NodeLeft,
+    Recover,
     RegisterNode,
     ReplicaSpec,
     ReportGroups,
+    ReportRetired,
     SetNodeState,
     SetTarget,
     TakeLocks,
@@ -29,7 +32,7 @@ from keystead_core.catalog.commands import (
 )
 from keystead_core.catalog.results import CatalogReply, ReplyError, decode_reply, encode_reply
 from keystead_core.catalog.table_changes import Expiry, TableChange
-from keystead_core.cluster_map import ClusterSettings, ReplicaTarget
+from keystead_core.cluster_map import ClusterSettings, ReplicaTarget, Survivor
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from tests.catalog.cluster import make_node, make_table
 
@@ -47,6 +50,8 @@ COMMANDS: dict[int, Command] = {
     10: SetTarget(PartitionId(2), [ReplicaSpec(NodeId("00"), "log-only", True)], 3),
     11: Fence("operator-1", 5),
     12: UpdateSettings(ClusterSettings(replicas=5), 3),
+    19: Recover(PartitionId(2), [GoneNode(NodeId("00"), 3)], 12.5),
+    20: ReportRetired(PartitionId(2), Survivor(NodeId("00"), 3, 40, True)),
     13: ChangeTable("orders", TableChange(stream_view="KEYS_ONLY", expiry=Expiry("until", True), tags={"a": "b"}), 2.5),
 }
 

@@ -95,6 +95,22 @@ def test_a_node_away_for_a_moment_gets_a_log_only_voter_in_its_seat_and_a_full_o
     assert set(before[1:]) <= set(repairs.target())
 
 
+def test_a_full_voter_that_takes_the_seat_of_a_log_only_one_on_its_node_has_an_id_of_its_own() -> None:
+    """The master may have made the log-only one a member already, and have not said so yet: under one id it would stay
+    without rows, and the group on the move, for ever."""
+    repairs = Repairs(make_catalog(4))
+    repairs.catalog.make_table()
+    lost = next(iter(repairs.target()))
+    repairs.down[lost] = A_MOMENT
+    repairs.step()
+    (stand_in,) = [p for p in repairs.catalog.partitions("orders")[0].target if p.role == "log-only"]
+    del repairs.down[lost]
+    repairs.step()
+    (full,) = [p for p in repairs.catalog.partitions("orders")[0].target if p.node == stand_in.node]
+    assert full.role == "voter" and full.replica != stand_in.replica
+    repairs.run()
+
+
 def test_without_a_spare_node_a_moment_away_changes_nothing() -> None:
     repairs = Repairs(make_catalog(3))
     repairs.catalog.make_table()

@@ -245,6 +245,23 @@ class Cluster:
         finally:
             _send(supervisor, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def run_by_hand(self, *names: str) -> Iterator[list["subprocess.Popen[bytes]"]]:
+        """Node processes that the supervisor, being frozen, does not know of; killed at the end if they still run."""
+        data = open_cluster(self.data).data
+        command = self._environment["KEYSTEAD_NODE_COMMAND"].split()
+        found = []
+        for name in names:
+            with data.node_log(name).open("ab") as log:
+                arguments = [*command, "--config", str(data.node_config(name))]
+                found.append(subprocess.Popen(arguments, env=self._environment, stdout=log, stderr=log))
+        try:
+            yield found
+        finally:
+            for process in found:
+                process.kill()
+                process.wait()
+
     def kill_everything(self) -> None:
         """The machine's power, as far as processes go: the nodes at once, then the supervisor, which starts none."""
         if supervisor := self.supervisor_pid():

@@ -113,18 +113,21 @@ def test_a_record_that_skips_a_version_or_changes_two_voters_is_refused(membersh
 
 
 @st.composite
-def targets(draw: st.DrawFn, first_id: int) -> list[ReplicaTarget]:
+def targets(draw: st.DrawFn, first_id: int, learner: bool = False) -> list[ReplicaTarget]:
+    """`learner`: one of them may be wanted as that, be it new or a voter now."""
     count = draw(st.integers(3, 5))
     fresh = draw(st.integers(0, count))
     ids = [*range(1, count - fresh + 1), *range(first_id, first_id + fresh)]
-    return [ReplicaTarget(ReplicaId(i), f"n{i}", ZONES[k % 3], "voter") for k, i in enumerate(ids)]  # type: ignore[arg-type]
+    chosen = draw(st.sampled_from([0, *ids])) if learner else 0
+    roles = {i: "learner" if i == chosen else "voter" for i in ids}
+    return [ReplicaTarget(ReplicaId(i), NodeId(f"n{i}"), ZONES[k % 3], roles[i]) for k, i in enumerate(ids)]
 
 
 def everybody(membership: Membership) -> list[ReplicaId]:
     return [m.replica for m in membership.members]
 
 
-@given(targets(1), targets(10))
+@given(targets(1), targets(10, learner=True))
 def test_single_steps_lead_to_the_target_by_the_rules(begin: list[ReplicaTarget], target: list[ReplicaTarget]) -> None:
     membership = founding_membership(begin, 0, 2, 1_000_000)
     level = [t.replica for t in target]
@@ -167,6 +170,28 @@ def first_allowed(begin: list[ReplicaTarget], target: list[ReplicaTarget], live:
 def test_of_those_to_be_removed_the_dead_go_first_and_the_master_last() -> None:
     assert first_allowed(voters_of(1, 2, 3), voters_of(2), live=[1, 2]) == [(1, "voter"), (2, "voter")]
     assert first_allowed(voters_of(1, 2, 3), voters_of(3), live=[1, 2, 3]) == [(1, "voter"), (3, "voter")]
+
+
+def as_learner(replica: int) -> ReplicaTarget:
+    return ReplicaTarget(ReplicaId(replica), NodeId(f"n{replica}"), f"z{replica}", "learner")
+
+
+def test_a_voter_that_is_wanted_as_a_learner_becomes_one_the_master_last() -> None:
+    """Found by the simulator (601536): the catalog wanted a learner of the past back, which a master that it had not
+    heard of had promoted; the group stood there for ever, and did not say why."""
+    assert first_allowed(voters_of(1, 2, 3), [*voters_of(1, 2), as_learner(3)], live=[1, 2, 3]) == [
+        (1, "voter"), (2, "voter"), (3, "learner"),
+    ]  # fmt: skip
+    wanted = [*voters_of(2), as_learner(1), as_learner(3)]
+    assert first_allowed(voters_of(1, 2, 3), wanted, live=[1, 2, 3]) == [
+        (1, "voter"), (2, "voter"), (3, "learner"),
+    ]  # fmt: skip
+
+
+def test_a_voter_stays_one_until_those_who_come_in_its_place_are_voters() -> None:
+    wanted = [*voters_of(1, 2, 4), as_learner(3)]
+    membership = founding_membership([*voters_of(1, 2, 3), as_learner(4)], 0, 1, 1_000_000)
+    assert next_steps(membership, wanted, 1, level=[], live=everybody(membership), master=ReplicaId(1)) == []
 
 
 def test_member_on_the_place_of_a_wanted_replica_leaves_first() -> None:

@@ -463,7 +463,8 @@ class World:
         rows = group.replicas[number].store.rows
         assert rows is not None
         content = dict(rows._db._files.live)
-        RowStore(Path("/none"), files := Files(self.random, content), database).become_right(point, split)  # type: ignore[arg-type]
+        files = Files(self.random, content)
+        RowStore(Path("/none"), files, database).become(point, split.at, split.high)
         right.add_replica(number, files.live)
         if right.master is None:
             right.lead(number)

@@ -85,6 +85,15 @@ def test_masterships_are_handed_over(shown: Shown) -> None:
     assert "does not master partition 77" in shown.refused("hand-over", before, "--partition", "77")
 
 
+def test_a_partition_is_not_recovered_while_it_serves_or_a_lost_node_is_heard_of(shown: Shown) -> None:
+    partition = view(shown)["tables"][0]["partitions"][0]["id"]
+    assert "has a master" in shown.refused("recover", f"items/{partition}", "--accept-data-loss")
+    away = {"phase": "Pending"}
+    shown.show_pods(node_1=away, node_2=away)
+    order = ("recover", f"items/{partition}", "--accept-data-loss", "--gone", "node-1", "--gone", "node-2")
+    assert "is heard by node-0: it runs" in shown.refused(*order)
+
+
 def test_what_is_not_there_is_named_with_what_is(shown: Shown) -> None:
     assert shown.refused("maintain", "node-9") == (
         'error: node "node-9" not found: there are orders-node-0, orders-node-1, orders-node-2\n'

@@ -53,6 +53,7 @@ class Rig:
         self.now = 10 * SECOND
         self.node = Node(Settings(lock="none"), A, BOOT, [found], 0, 1)
         self.effects: list[ef.Effect] = list(self.node.start(self.now))
+        self.effects += self.node.step(ev.Registered(), self.now)
 
     @staticmethod
     def recovered(

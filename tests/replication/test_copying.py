@@ -94,12 +94,30 @@ def test_a_slow_voter_counts_again_with_its_copy_if_that_reaches_as_far_as_its_o
     records = [founding_record(), *chain(founding_record(), 1, 1)]
     rig = follower_of_b(records)
     base = LogPoint(5, base_lsn, 77) if base_lsn > 3 else point(records[1])
-    rig.step(ev.CopyArrived(GROUP, 1, 5, base, encode_membership(FOUNDING)))
+    install_copy(rig, 5, base)
+    assert (rig.replica.unfit == "") == counts
+
+
+@pytest.mark.parametrize(("base_epoch", "counts"), [(6, True), (5, False), (1, False)])
+def test_a_former_master_counts_again_with_a_copy_that_ends_in_a_later_epoch_than_its_own_records(
+    base_epoch: int, counts: bool
+) -> None:
+    """Found by the simulator (600339): cut off, it had appended more than was ever committed; what it had of that is
+    nobody's. With one of four voters lost, the group waited for its ack, and it for a commit."""
+    branch = chain(founding_record(), 1, *[5] * 8)
+    rig = Rig([founding_record(), *branch], promised=5)
+    rig.sync()
+    install_copy(rig, 8, LogPoint(base_epoch, 4, 77))
+    assert (rig.replica.unfit == "") == counts
+
+
+def install_copy(rig: Rig, epoch: int, base: LogPoint) -> None:
+    """A copy of the master of `epoch` takes the place of the log, durably."""
+    rig.step(ev.CopyArrived(GROUP, 1, epoch, base, encode_membership(FOUNDING)))
     assert rig.replica.unfit
     rig.sync()
     rig.step(ev.CopyInstalled(GROUP, 1))
     rig.sync()
-    assert (rig.replica.unfit == "") == counts
 
 
 @pytest.mark.parametrize("voter", [True, False])

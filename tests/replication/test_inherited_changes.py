@@ -24,6 +24,7 @@ def restarted() -> Node:
     state = ReplicaState(ReplicaId(1), 1, ReplicaId(1), BOOT - 1, "", EMPTY_LOG, b"")
     node = Node(Settings(lock="none"), A, BOOT, [RecoveredReplica(GROUP, state, [first, removal], 1, 1)], 0, 1)
     node.start(0)
+    node.step(ev.Registered(), 0)
     return node
 
 

@@ -1,6 +1,7 @@
 """When a master goes, and to whom."""
 
 import msgspec
+import pytest
 
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import SECOND, NodeId, ReplicaId
@@ -37,9 +38,34 @@ def test_a_master_without_a_lease_that_hears_of_a_higher_promise_goes() -> None:
 def test_a_master_that_has_to_leave_hands_over_to_one_who_stays() -> None:
     """Found by the simulator (124825): two that both had to leave handed the mastership to each other without end."""
     rig = elected()
-    third = msg.Appended(GROUP, ReplicaId(3), BOOT, rig.replica.epoch, 2, True, 0)
     rig.step(ev.SetTarget(GROUP, [TARGETS[2]], 0, 1))
     assert not handed_over(rig)  # The second is level, and has to leave as well.
+    commit_with_both(rig)
+    assert handed_over(rig) == [ReplicaId(3)]
+
+
+@pytest.mark.parametrize("second", ["voter", "learner"])
+def test_a_master_that_is_to_be_a_learner_hands_over_to_one_who_stays_a_voter(second: str) -> None:
+    rig = elected()
+    learner, other = (msgspec.structs.replace(t, role="learner") for t in TARGETS[:2])
+    rig.step(ev.SetTarget(GROUP, [learner, other if second == "learner" else TARGETS[1], TARGETS[2]], 0, 1))
+    commit_with_both(rig)
+    assert handed_over(rig) == [ReplicaId(3 if second == "learner" else 2)]
+
+
+def test_a_voter_that_is_wanted_as_a_learner_becomes_one() -> None:
+    """Found by the simulator (601536): no step led there, and the master did not say so."""
+    rig = elected()
+    rig.step(ev.SetTarget(GROUP, [*TARGETS[:2], msgspec.structs.replace(TARGETS[2], role="learner")], 0, 1))
+    commit_with_both(rig)
+    assert rig.replica.membership is not None
+    assert [m.role for m in rig.replica.membership.members] == ["voter", "voter", "learner"]
+    assert rig.replica.mastership is not None and rig.replica.mastership.reached is not None
+
+
+def commit_with_both(rig: Rig) -> None:
+    """The second and third say that they have all there is, and again where more came of it."""
+    third = msg.Appended(GROUP, ReplicaId(3), BOOT, rig.replica.epoch, 2, True, 0)
     rig.hear(TARGETS[2].node, third)
     rig.hear(TARGETS[1].node, msgspec.structs.replace(third, replica=ReplicaId(2)))
     for lsn in range(3, 6):
@@ -50,7 +76,6 @@ def test_a_master_that_has_to_leave_hands_over_to_one_who_stays() -> None:
             )
             rig.hear(TARGETS[number - 1].node, ack)
         rig.step(ev.Applied(GROUP, rig.replica.commit_lsn))
-    assert handed_over(rig) == [ReplicaId(3)]
 
 
 def handed_over(rig: Rig) -> list[ReplicaId]:

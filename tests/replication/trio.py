@@ -36,6 +36,8 @@ class Trio:
             for index, node in enumerate(NodeId(f"n{n}") for n in range(3))
         }
         names = list(self.nodes)
+        for name in names:
+            self.step(name, ev.Registered())
         for group in range(1, groups + 1):
             order = names[group % 3 :] + names[: group % 3]
             targets = [ReplicaTarget(ReplicaId(n + 1), node, f"z{n}", "voter") for n, node in enumerate(order)]

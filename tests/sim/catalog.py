@@ -1,7 +1,8 @@
 """The simulated catalog: where each group's replicas should live, and what its masters last reported.
 
 It hosts and drops replicas on nodes, tells targets, replaces replicas whose nodes are gone, and (as a fault, R) wants
-something else at random: one more, one less, another, log-only instead of full. It can be away, with the locks.
+something else at random: one more, one less, another, log-only instead of full, a learner instead of a voter.
+It can be away, with the locks.
 """
 
 from __future__ import annotations
@@ -250,11 +251,21 @@ class Catalog:
             return len(target) > 1 and self.retarget(group, [t for t in target if t is not victim], "")
         if b < 0.8:
             return self.retarget(group, [t for t in target if t is not victim], "voter", victim.zone)
+        if b < 0.84:
+            return self._change_role(group, victim)
         if b < 0.9:
             return self.retarget(group, target, "learner")
         if any(t.role == "log-only" for t in target) or len(target) < 3:
             return False
         return self.retarget(group, [t for t in target if t is not victim], "log-only", victim.zone)
+
+    def _change_role(self, group: Group, victim: ReplicaTarget) -> bool:
+        """A voter is wanted as a learner from now on, or a learner that no split has there as a voter."""
+        if victim.role == "log-only" or group.plan is not None:
+            return False
+        role = "learner" if victim.role == "voter" else "voter"
+        changed = [msgspec.structs.replace(t, role=role) if t is victim else t for t in group.target]
+        return self.retarget(group, changed, "")
 
     def bears_loss_of(self, node: NodeId) -> bool:
         """Would every group survive the loss of this node's volume, no other being lost meanwhile?"""
@@ -307,6 +318,3 @@ class Catalog:
 
 def epoch_of(group: Group) -> Epoch:
     return group.reported.epoch
-
-
-assert msgspec

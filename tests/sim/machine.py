@@ -115,10 +115,18 @@ class Process:
     def start(self) -> None:
         self._carry_out("start", self.core.start(self.now))
         self.measure_room()
+        self.later(self.cluster.scenario.settings.lease // 8, self._register)
         self.later(self.random.randrange(self.cluster.scenario.settings.lease), self._keep_house)
 
     def measure_room(self) -> None:
         self.deliver(ev.RoomMeasured(0 if self.machine.is_full else self.volume.geometry.total_blocks))
+
+    def _register(self) -> None:
+        """The catalog takes the node in, as soon as it can be reached, unless its volume was given up."""
+        if self.cluster.locks.away:
+            self.later(self.cluster.scenario.settings.lease // 4, self._register)
+        elif self.node_id not in self.cluster.lost_nodes:
+            self.step(ev.Registered())
 
     # -- events in ------------------------------------------------------------------------------------------------
 
@@ -264,6 +272,9 @@ class Process:
         name = "eligibility refused" if effect.refusal else "ineligible" if effect.ineligible else "eligible again"
         self.cluster.coverage[name] += 1
 
+    def _retired(self, effect: ef.Retired) -> None:
+        self.cluster.coverage["retired"] += 1
+
     def _renounce(self, effect: ef.RenounceIdentity) -> None:
         self.cluster.renounce(self.machine)
 
@@ -369,4 +380,5 @@ HANDLERS: dict[type, Callable[[Process, Any], None]] = {
     ef.DropRows: lambda process, effect: process.stores.drop_rows(effect),
     ef.EligibilityChanged: Process._eligibility,
     ef.RenounceIdentity: Process._renounce,
+    ef.Retired: Process._retired,
 }

@@ -102,7 +102,7 @@ def test_a_copy_of_any_later_time_becomes_the_right_half_as_of_the_split(
                 store.apply(log.records[rows.applied_lsn : lsn], None)
             staged = tmp_path / f"staged-{lsn}"
             rows.checkpoint(staged)
-            stores.make_right(staged, log.point, split)
+            stores.make_other(staged, log.point, split.at, split.high)
             made = stores.row_stores.open_at(staged)
             assert content(made) == wanted
             assert (made.applied_lsn, made.row_range(), made.splits()) == (log.split_lsn, (split.at, high), [])
@@ -178,7 +178,7 @@ def test_two_splits_narrow_the_range_twice_and_are_let_go_one_by_one(tmp_path: P
         staged = tmp_path / "staged"
         rows.checkpoint(staged)
         point = LogPoint(1, log.records[-1].lsn, log.records[-1].hash)
-        stores.make_right(staged, point, second)
+        stores.make_other(staged, point, second.at, second.high)
         made = stores.row_stores.open_at(staged)
         assert content(made) == in_range(before, COLLECTION_KEYS[1], AT)
         made.close()
@@ -204,7 +204,7 @@ def test_a_store_says_which_keys_are_still_its_own(tmp_path: Path) -> None:
         staged = tmp_path / "staged"
         assert store.rows is not None
         store.rows.checkpoint(staged)
-        stores.make_right(staged, log.point, split)
+        stores.make_other(staged, log.point, split.at, split.high)
         stores.replace_rows(RIGHT, staged, log.point)
         await stores.get(RIGHT).open()
         assert stores.is_in_range(RIGHT, AT) and not stores.is_in_range(RIGHT, AT[:-1])
@@ -241,7 +241,7 @@ def test_the_right_half_begins_beside_its_rows_as_of_the_split_however_late_the_
             store.apply(log.records[rows.applied_lsn : count], None)
             staged = tmp_path / f"staged-{count}"
             rows.checkpoint(staged)
-            stores.make_right(staged, log.point, split)
+            stores.make_other(staged, log.point, split.at, split.high)
             made = stores.row_stores.open_at(staged)
             assert [lsn for lsn, _ in made.changes(0, 100, 100, 1 << 20)] == [2, 3], "of both halves, up to the split"
             assert made.fed() == {SOURCE: 41} and made.fed_upto(SOURCE) == 41

@@ -11,7 +11,15 @@ all that its application needs (time and seed come from the proposer), so that e
 import msgspec
 
 from keystead_core.catalog.table_changes import TableChange
-from keystead_core.cluster_map import ClusterSettings, IndexSpec, KeyAttribute, NodeEntry, ReplicaTarget, TableOptions
+from keystead_core.cluster_map import (
+    ClusterSettings,
+    IndexSpec,
+    KeyAttribute,
+    NodeEntry,
+    ReplicaTarget,
+    Survivor,
+    TableOptions,
+)
 from keystead_core.ids import Boot, Epoch, NodeId, PartitionId
 
 
@@ -212,6 +220,30 @@ class SettleSplit(msgspec.Struct, frozen=True, array_like=True, tag=18):
     right: PartitionId
 
 
+class GoneNode(msgspec.Struct, frozen=True, array_like=True):
+    """A node that is given up, at the boot with which it registered last: if it has since, it is not gone."""
+
+    node: NodeId
+    boot: int
+
+
+class Recover(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """A person's word: these nodes are gone for good, so go on with what is left of the group, whatever was
+    acknowledged and is not there (docs/decisions/0012). `at`: seconds since 1970. Answered with the id of the partition
+    that has the range as the only counter. Said again with more nodes it gives up those as well."""
+
+    partition: PartitionId
+    gone: list[GoneNode]
+    at: float
+
+
+class ReportRetired(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """A node says: whatever I have of the group that is given up takes part in nothing any more, for ever."""
+
+    partition: PartitionId
+    survivor: Survivor
+
+
 Command = (
     InitCluster
     | RegisterNode
@@ -231,6 +263,8 @@ Command = (
     | RefuseSplit
     | ReportSplit
     | SettleSplit
+    | Recover
+    | ReportRetired
 )
 
 

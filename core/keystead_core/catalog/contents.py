@@ -116,10 +116,24 @@ class Contents:
         self._forget_old_removals()
         self.touch_map()
 
+    def replace_partition(self, old: PartitionId, new: PartitionEntry, is_deleted: bool) -> None:
+        """Puts another partition in the place of one, which nodes keep what they have of as long as it is not
+        deleted."""
+        self.by_table[self._take_partition(old).table].remove(old)
+        if is_deleted:
+            self._note_deleted(old)
+        else:
+            _note(self._partitions_removed, old, self._version)
+            self._pending[row_key(b"q", old)] = encode_row(self._version)
+        self._forget_old_removals()
+        self.put_partition(new)
+
     def remove_table(self, name: str) -> None:
         """Removes a table and its partitions; their ids stay known as deleted for ever."""
         entries = [self._take_partition(partition) for partition in self.by_table.pop(name)]
         unborn = [entry.split.right for entry in entries if entry.split is not None and not entry.split.done]
+        unborn += [entry.recovery.old for entry in entries if entry.recovery is not None and entry.is_recovering]
+        unborn = [partition for partition in unborn if partition]
         for partition in sorted([*(entry.id for entry in entries), *unborn]):  # So no row is put and deleted at once.
             self._note_deleted(partition)
         del self.tables[name]

@@ -10,6 +10,7 @@ from keystead_core.catalog.results import (
     INVALID,
     NODE_LEFT,
     NODE_UNKNOWN,
+    RESOURCE_IN_USE,
     RESOURCE_NOT_FOUND,
     CatalogReply,
     Refused,
@@ -76,6 +77,8 @@ def set_target(contents: Contents, command: SetTarget) -> CatalogReply:
     entry = contents.partitions.get(command.partition)
     if entry is None:
         raise Refused(RESOURCE_NOT_FOUND, f"there is no partition {command.partition}")
+    if entry.is_recovering:
+        raise Refused(RESOURCE_IN_USE, f"partition {entry.id} is being recovered: its replicas are placed afterwards")
     _check_target(contents, entry, command.target)
     held = {place.node: place.replica for place in entry.target}
     next_replica = contents.meta.next_replica

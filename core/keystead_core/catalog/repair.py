@@ -140,7 +140,7 @@ def _standing(cluster_map: ClusterMap, trouble: _Trouble, targets: list[SetTarge
 
 def _is_busy(entry: PartitionEntry) -> bool:
     """It is on the move, or being split: the one waits for the other."""
-    return is_moving(entry) or entry.split is not None or bool(entry.left)
+    return is_moving(entry) or entry.split is not None or bool(entry.left) or entry.is_recovering
 
 
 def _as_targeted(entry: PartitionEntry, command: SetTarget) -> PartitionEntry:
@@ -266,7 +266,7 @@ def _plan_targets(
             moving += 1
         ledger.remove([place.node for place in entry.target])
         ledger.add([spec.node for spec in target])
-        commands.append(SetTarget(entry.id, target, fence))
+        commands.append(SetTarget(entry.id, _with_ids_of_their_own(entry, target), fence))
     reasons = []
     if stuck:
         reasons.append(
@@ -298,6 +298,8 @@ def replicas_moving(cluster_map: ClusterMap) -> int:
 
 
 def _needs_look(cluster_map: ClusterMap, entry: PartitionEntry, trouble: _Trouble) -> bool:
+    if entry.is_recovering:
+        return False
     places = _without_copies(entry)
     if _split_cannot_be(entry, trouble):
         return True
@@ -399,6 +401,18 @@ def _fewest_zones_first(nodes: list[NodeId], trouble: _Trouble) -> list[NodeId]:
         left.remove(go)
         order.append(go)
     return order
+
+
+def _with_ids_of_their_own(entry: PartitionEntry, target: list[ReplicaSpec]) -> list[ReplicaSpec]:
+    """A full voter in the place of a log-only one gets a new replica id, as any that comes to be by copy.
+
+    The log-only one may be a member by now, and not reported yet: it never becomes full under its id.
+    """
+    without_rows = {place.node for place in entry.target if place.role == "log-only"}
+    return [
+        msgspec.structs.replace(spec, fresh=True) if spec.role == "voter" and spec.node in without_rows else spec
+        for spec in target
+    ]
 
 
 def _voters(nodes: list[NodeId]) -> list[ReplicaSpec]:

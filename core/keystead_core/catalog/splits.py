@@ -65,6 +65,8 @@ def plan(contents: Contents, command: PlanSplit) -> CatalogReply:
 
 def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at: bytes, reason: str) -> None:
     name = f"partition {entry.id} of {table.name}"
+    if entry.is_recovering:
+        raise Refused(RESOURCE_IN_USE, f"{name} is being recovered")
     if entry.split is not None or entry.left:
         raise Refused(RESOURCE_IN_USE, f"{name} is being split already")
     filling = indexes.being_filled(contents.tables, table)

@@ -12,7 +12,7 @@ from typing import assert_never
 
 import msgspec
 
-from keystead_core.catalog import groups, indexes, nodes, splits, tables
+from keystead_core.catalog import groups, indexes, nodes, recoveries, splits, tables
 from keystead_core.catalog.commands import (
     ChangeTable,
     Command,
@@ -22,10 +22,12 @@ from keystead_core.catalog.commands import (
     InitCluster,
     NodeLeft,
     PlanSplit,
+    Recover,
     RefuseSplit,
     RegisterNode,
     ReportFilled,
     ReportGroups,
+    ReportRetired,
     ReportSplit,
     SetNodeState,
     SetTarget,
@@ -120,7 +122,9 @@ class CatalogState:
             case RegisterNode():
                 return nodes.register(self._contents, command)
             case NodeLeft():
-                return nodes.leave(self._contents, command)
+                reply = nodes.leave(self._contents, command)
+                recoveries.look_again(self._contents)
+                return reply
             case SetNodeState():
                 return nodes.set_state(self._contents, command)
             case CreateTable():
@@ -132,7 +136,9 @@ class CatalogState:
             case TakeLocks():
                 return groups.take_locks(self._contents, command)
             case ReportGroups():
-                return groups.report(self._contents, command)
+                reply = groups.report(self._contents, command)
+                recoveries.finish(self._contents, command)
+                return reply
             case SetTarget():
                 return groups.set_target(self._contents, command)
             case Fence():
@@ -152,6 +158,10 @@ class CatalogState:
                 return splits.report(self._contents, command)
             case SettleSplit():
                 return splits.settle(self._contents, command)
+            case Recover():
+                return recoveries.recover(self._contents, command)
+            case ReportRetired():
+                return recoveries.report(self._contents, command)
             case _:
                 assert_never(command)
 
@@ -209,6 +219,8 @@ class CatalogState:
                 | RefuseSplit()
                 | ReportSplit()
                 | SettleSplit()
+                | Recover()
+                | ReportRetired()
             ):
                 return
             case _:

@@ -24,10 +24,10 @@ EMPTY_LOG = LogPoint(0, 0, 0)
 class ReplicaState(msgspec.Struct, frozen=True, array_like=True):
     """All of a replica that survives beside its log and rows. Written whole; the last one written counts.
 
-    `ineligible`: "" or why it counts in no quorum ("planned", "damaged", "copied", "copying"). `base`: the point behind
-    which this replica's log starts (a physical copy, or the founding record's predecessor). `dropped`: a tombstone,
-    kept for ever, so that a node never re-creates a replica that it once held. `log_only`: it was told where its log
-    starts, so that it has no rows, though no membership in its log may name it yet.
+    `ineligible`: "" or why it counts in no quorum ("planned", "damaged", "copied", "copying", "retired"). `base`: the
+    point behind which this replica's log starts (a physical copy, or the founding record's predecessor). `dropped`: a
+    tombstone, kept for ever, so that a node never re-creates a replica that it once held. `log_only`: it was told where
+    its log starts, so that it has no rows, though no membership in its log may name it yet.
     """
 
     replica: ReplicaId

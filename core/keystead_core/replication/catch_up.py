@@ -19,6 +19,7 @@ from keystead_core.replication.replica import (
     FOLLOWER,
     NEVER,
     PLANNED,
+    RETIRED,
     Progress,
     Replica,
 )
@@ -111,18 +112,23 @@ def on_copy_arrived(r: Replica, event: CopyArrived) -> None:
 
 
 def covers_all_acked(r: Replica, base: LogPoint) -> bool:
-    """Does nothing get lost where a copy up to `base` takes the place of this log?
+    """Does nothing get lost where a copy up to `base`, which is committed, takes the place of this log?
 
-    What a master of the present epoch, or a later one, has committed includes all that earlier ones had, and no ack of
-    ours names anything above our last record. So nobody is asked to wait for a later commit, which might never come:
-    a group that has lost one member needs the one that was only slow.
+    No ack of ours names anything newer than our last record. What was committed of such records stands below `base`:
+    where that reaches as far as our log does, and where it is of a later epoch, whose master began with all that
+    earlier ones had committed (what we have above `base` then is a branch that nobody follows). So nobody is asked to
+    wait for a later commit, which might never come: a group that has lost one member needs the one that was only slow,
+    or that was master, cut off.
     """
     intact = r.damage is None and r.ineligible in ("", PLANNED, COPYING)
-    return intact and 0 < r.log.last_lsn <= base.lsn
+    last = r.log.last
+    return intact and last.lsn > 0 and (last.lsn <= base.lsn or last.epoch < base.epoch)
 
 
 def copy_is_wanted(r: Replica, event: CopyArrived) -> bool:
-    return not r.staged and event.epoch >= r.promised and event.base.lsn > max(r.commit_lsn, r.log.base.lsn)
+    if r.staged or r.ineligible == RETIRED:
+        return False
+    return event.epoch >= r.promised and event.base.lsn > max(r.commit_lsn, r.log.base.lsn)
 
 
 def on_copy_installed(r: Replica, event: CopyInstalled) -> None:
@@ -149,7 +155,8 @@ def count_again_if_copied(r: Replica) -> None:
 def on_rows_lost(r: Replica) -> None:
     """Nothing is left here but promises: ineligible, and in want of a copy."""
     r.step_down("its rows are damaged")
-    if r.own_member is not None and r.ineligible != DAMAGED:  # A learner too: it may be promoted for what it acked.
+    # A learner too: it may be promoted for what it acked.
+    if r.own_member is not None and r.ineligible not in (DAMAGED, RETIRED):
         r.ineligible = COPIED
     r.node.snip_all(r, r.log.base.lsn + 1)
     r.log.restart_at(EMPTY_LOG, None)

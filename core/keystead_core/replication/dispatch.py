@@ -14,12 +14,13 @@ from keystead_core.replication import (
     read_index,
     reconfiguration,
     repair,
+    retiring,
     splitting,
     support,
 )
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
-from keystead_core.replication.replica import MASTER, Replica
+from keystead_core.replication.replica import MASTER, RETIRED, Replica
 
 
 def on_event(r: Replica, event: ev.Event) -> None:
@@ -38,6 +39,8 @@ def on_event(r: Replica, event: ev.Event) -> None:
             election.on_lock_taken(r, event.counter)
         case ev.DropReplica():
             r.node.drop(r, event.replica)
+        case ev.Conclude():
+            retiring.conclude(r)
         case ev.SetTarget():
             reconfiguration.learn_committed(r, event.committed)
             reconfiguration.set_target(r, event.target, (event.write_quorum_min, event.durable_zones))
@@ -59,13 +62,15 @@ def on_event(r: Replica, event: ev.Event) -> None:
             catch_up.on_copy_installed(r, event)
         case ev.Received() | ev.Synced() | ev.Tick() | ev.PeerLost() | ev.HostReplica():
             raise AssertionError(event)
-        case ev.Maintain() | ev.Resume() | ev.Rebalance() | ev.RoomMeasured():
+        case ev.Maintain() | ev.Resume() | ev.Rebalance() | ev.RoomMeasured() | ev.Registered() | ev.Retire():
             raise AssertionError(event)
         case _:
             assert_never(event)
 
 
 def on_message(r: Replica, message: msg.GroupMessage) -> None:
+    if r.ineligible == RETIRED and not isinstance(message, msg.Probe | msg.SupportRequest):
+        return  # Who asks for support is told why there is none; else nothing is taken, and nothing given.
     match message:
         case msg.Append():
             follower.on_append(r, message)

@@ -162,6 +162,16 @@ class EligibilityChanged(msgspec.Struct):
     refusal: str
 
 
+class Retired(msgspec.Struct):
+    """Answer to Retire, durable: what is here takes part in nothing any more. `replica`: 0 where there is none. `last`:
+    the last record of its log, without a gap; `has_rows`: all up to there can be in its rows."""
+
+    partition: PartitionId
+    replica: ReplicaId
+    last: LogPoint
+    has_rows: bool
+
+
 class RenounceIdentity(msgspec.Struct):
     """Peers have seen a later start of this volume: stop, and come back as a new node."""
 
@@ -188,5 +198,6 @@ Effect = (
     | DiscardCopy
     | DropRows
     | EligibilityChanged
+    | Retired
     | RenounceIdentity
 )

@@ -6,7 +6,7 @@ A phase that runs out of time ends the candidacy; the replica is a follower agai
 
 from __future__ import annotations
 
-from keystead_core.ids import MILLISECOND, NO_REPLICA, Epoch, Lsn, Micros, ReplicaId
+from keystead_core.ids import CATALOG_PARTITION, MILLISECOND, NO_REPLICA, Epoch, Lsn, Micros, ReplicaId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import RecordError, decode_records
 from keystead_core.replication import follower, master, support, suspicion
@@ -25,9 +25,16 @@ from keystead_core.replication.replica import CANDIDATE, FOLLOWER, NEVER, Candid
 
 
 def can_stand(r: Replica) -> bool:
-    """Only an eligible full voter with a whole log stands."""
+    """Only an eligible full voter with a whole log stands, on a node that the catalog has taken in since its start."""
     member = r.own_member
-    return member is not None and member.voter and not member.log_only and not r.unfit and not r.staged
+    fit = member is not None and member.voter and not member.log_only and not r.unfit and not r.staged
+    return fit and is_admitted(r)
+
+
+def is_admitted(r: Replica) -> bool:
+    """A volume that was given up as lost may come back, and others with it, to a group that is no more: the catalog
+    refuses their nodes, so none of them leads. Its own group cannot wait for itself (docs/decisions/0012)."""
+    return r.node.registered or r.partition == CATALOG_PARTITION
 
 
 def begin(r: Replica) -> None:
@@ -36,7 +43,8 @@ def begin(r: Replica) -> None:
     if r.role != FOLLOWER:
         return
     if not can_stand(r):
-        r.why = f"cannot stand: {r.unfit or 'not a full voter'}"
+        waits = "" if is_admitted(r) else "the catalog has not taken this node in since its start"
+        r.why = f"cannot stand: {r.unfit or waits or 'not a full voter'}"
         if r.damage is not None or r.staged:
             suspicion.suspect(r, r.node.settings.lease)  # What is missing may come from others who cannot stand.
         return

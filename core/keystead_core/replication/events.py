@@ -45,6 +45,26 @@ class ReadWanted(msgspec.Struct):
     token: int
 
 
+class Registered(msgspec.Struct):
+    """The catalog has taken this start of the node in: its volume is no old copy, and its node has not left."""
+
+
+class Retire(msgspec.Struct):
+    """The catalog gives the group up (docs/decisions/0012): the replica here takes part in nothing any more, for ever.
+
+    `replica`: the highest id that the map names for a replica here, which is never made where there is none (0: none).
+    """
+
+    partition: PartitionId
+    replica: ReplicaId
+
+
+class Conclude(msgspec.Struct):
+    """Another group goes on from what this retired replica has: all of its log is to be in its rows."""
+
+    partition: PartitionId
+
+
 class Rebalance(msgspec.Struct):
     """From time to time: give masterships back to the replicas that the catalog prefers as masters."""
 
@@ -192,6 +212,9 @@ Event = (
     | Tick
     | Propose
     | ReadWanted
+    | Registered
+    | Retire
+    | Conclude
     | Rebalance
     | RoomMeasured
     | Applied

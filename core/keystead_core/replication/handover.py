@@ -114,7 +114,7 @@ def resign(r: Replica, successor: ReplicaId) -> None:
 
 def on_release(r: Replica, m: Release) -> None:
     """The successor starts at once, unless the release is not for its present state."""
-    if not release_is_for(r, m) or r.unfit or r.is_log_only:
+    if not release_is_for(r, m) or r.unfit or r.is_log_only or not election.is_admitted(r):
         return
     election.begin_with_release(r, m)
 

@@ -23,6 +23,7 @@ from keystead_core.replication import (
     read_lease,
     reconfiguration,
     repair,
+    retiring,
     splitting,
     support,
     suspicion,
@@ -74,6 +75,7 @@ class Node:
         self.boots: dict[NodeId, Boot] = {}
         self.peers = Peers(settings.lease)
         self.maintaining = False
+        self.registered = False
         self.leases = PairLeases(self)
         self.sender: NodeId = NodeId("")
         self._prng = Prng(seed)
@@ -163,6 +165,10 @@ class Node:
                 self._host(event)
             case ev.Maintain() | ev.Resume():
                 self._set_maintaining(isinstance(event, ev.Maintain))
+            case ev.Registered():
+                self._admit()
+            case ev.Retire():
+                retiring.retire(self, event)
             case ev.Rebalance():
                 self._rebalance()
             case ev.RoomMeasured():
@@ -308,6 +314,15 @@ class Node:
             successor = reconfiguration.preferred_successor(r)
             if successor and handover.begin(r, successor) == "":
                 moved += 1
+
+    def _admit(self) -> None:
+        """From now on what is here may lead (election.is_admitted); whoever follows nobody stands soon."""
+        if self.registered:
+            return
+        self.registered = True
+        for r in self.replicas.values():
+            if r.role == FOLLOWER and not self.leases.is_granting(r):
+                suspicion.suspect(r, max(0, self.silent_until - self.now))
 
     def consider_sealing(self, r: Replica) -> None:
         catch_up.seal_if_due(r)

@@ -64,7 +64,7 @@ def _take_first(r: Replica, membership: Membership, steps: list[Membership]) -> 
     """Of the steps that would lead on, the best that is allowed now; else it is known why the best is not."""
     refusals = []
     for new in steps:
-        if membership.member(r.id) is not None and new.member(r.id) is None and _give_way(r):
+        if membership.is_voter(r.id) and not new.is_voter(r.id) and _give_way(r):
             return
         refusal = propose(r, new)
         if not refusal:
@@ -87,6 +87,8 @@ def preferred_successor(r: Replica) -> ReplicaId:
     ship = r.mastership
     if ship is None or not ship.serving or not r.target or r.target[0].replica == r.id:
         return NO_REPLICA
+    if r.target[0].role != "voter":
+        return NO_REPLICA  # It would only give the mastership away again.
     if r.node.now - ship.serving_since < 10 * r.node.settings.lease:
         return NO_REPLICA
     wanted = r.target[0].replica
@@ -95,7 +97,7 @@ def preferred_successor(r: Replica) -> ReplicaId:
     if member is None or not member.voter or member.log_only or progress is None:
         return NO_REPLICA
     if r.node.leases.rooms.get(member.node) == 0:
-        return NO_REPLICA  # It would only give the mastership away again.
+        return NO_REPLICA  # So it would.
     is_ready = wanted in live_members(r) and r.commit_lsn - progress.match_lsn <= r.node.settings.level_records
     return wanted if is_ready else NO_REPLICA
 
@@ -153,7 +155,7 @@ def _known_to_nobody_who_could_stand(r: Replica, membership: Membership, new: Me
     """
     live = live_members(r)
     full = [m for m in membership.voters if not m.log_only and m.replica != r.id]
-    leaves = [m for m in full if m.replica in live and new.member(m.replica) is None]
+    leaves = [m for m in full if m.replica in live and not new.is_voter(m.replica)]
     stays = [m for m in new.voters if not m.log_only and m.replica != r.id]
     if not leaves or not stays:
         return ""
@@ -236,18 +238,18 @@ def on_commit(r: Replica) -> None:
     r.node.leases.leave_peers(r)
     r.node.leases.generation += 1
     r.node.emit(MastershipChanged(r.partition, r.epoch, encode_membership(membership)))
-    if membership.member(r.id) is None:
-        r.step_down("removed itself from the group")
+    if not membership.is_voter(r.id):
+        r.step_down("removed itself from the group's voters")
         return
     proceed(r)
 
 
 def _give_way(r: Replica) -> bool:
-    """A master that is to be removed hands over first, where somebody who stays can take over.
+    """A master that is to be removed, or a learner, hands over first, where somebody who stays can take over.
 
     One who has to leave as well would hand it back at once.
     """
-    successor = handover.most_level(r, [t.node for t in r.target])
+    successor = handover.most_level(r, [t.node for t in r.target if t.role == "voter"])
     return bool(successor) and handover.begin(r, successor) == ""
 
 

@@ -17,7 +17,7 @@ from keystead_core.replication.effects import ReadCold
 from keystead_core.replication.events import ColdRead
 from keystead_core.replication.membership import Member
 from keystead_core.replication.messages import RepairReply, RepairRequest
-from keystead_core.replication.replica import DAMAGED, Damage, Replica
+from keystead_core.replication.replica import DAMAGED, RETIRED, Damage, Replica
 
 
 def ask(r: Replica) -> None:
@@ -28,7 +28,7 @@ def ask(r: Replica) -> None:
     damage.ask_at = r.node.now + 500 * MILLISECOND
     r.wake(damage.ask_at)
     if damage.unknown or not damage.missing:
-        if damage.unknown and r.ineligible != DAMAGED:
+        if damage.unknown and r.ineligible not in (DAMAGED, RETIRED):
             r.ineligible = DAMAGED
             r.persist_state()
         return

@@ -31,6 +31,8 @@ COPIED = "copied"
 """Its log was replaced, or lost with its rows: what it had acked may be missing."""
 COPYING = "copying"
 """A copy that covers all it ever acked takes the place of its log: it counts again once that is installed."""
+RETIRED = "retired"
+"""For ever: its group was given up, and another takes its range (docs/decisions/0012)."""
 
 
 class Progress:

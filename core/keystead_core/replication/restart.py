@@ -10,7 +10,7 @@ from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
 from keystead_core.log.record import Kind, Record
 from keystead_core.replication.effects import RowsDue
 from keystead_core.replication.membership import Membership, decode_membership
-from keystead_core.replication.replica import COPIED, DAMAGED, Damage, Replica
+from keystead_core.replication.replica import COPIED, DAMAGED, RETIRED, Damage, Replica
 from keystead_core.replication.replica_log import ReplicaLog
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def restore(node: Node, found: RecoveredReplica) -> Replica:
     ineligible = state.ineligible
     if _rows_are_missing(found, base, membership):
         base, membership = EMPTY_LOG, None  # A copy was cut short: nothing here but promises, until the next copy.
-        ineligible = ineligible if ineligible == DAMAGED else COPIED
+        ineligible = ineligible if ineligible in (DAMAGED, RETIRED) else COPIED
     log = ReplicaLog(base, membership)
     replica = Replica(node, found.partition, state.replica, log)
     contiguous, ahead = _split_at_gap((r for r in found.records if r.lsn > base.lsn), base.lsn, base.hash)

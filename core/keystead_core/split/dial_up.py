@@ -62,7 +62,7 @@ def dial_up(entries: Sequence[PartitionEntry], wanted: int) -> DialUp:
             at = hash_of(entry.split.at) if entry.split.at else (low + high) // 2
             parts += [(low, at, None), (at, high, None)]
         else:
-            parts.append((low, high, None if entry.split or entry.left else entry))
+            parts.append((low, high, None if entry.split or entry.left or entry.is_recovering else entry))
     parts.sort(key=lambda part: part[:2])
     leaves = _leaves([high - low for low, high, _ in parts], wanted)
     cuts = [

@@ -197,12 +197,13 @@ class RowStore:
 
     def splits(self) -> list[tuple[LogPoint, Split]]:
         """The splits whose right halves are still here, in order of the right halves' ids."""
+        return [(here.point, split) for here, split in self._splits()]
+
+    def _splits(self) -> list[tuple[SplitHere, Split]]:
         found = []
-        for key, value in self._range(META, _SPLIT, None):
-            if not key.startswith(_SPLIT):
-                break
+        for _, value in self._range(META, _SPLIT, _next(_SPLIT)):
             here = msgspec.msgpack.decode(value, type=SplitHere)
-            found.append((here.point, decode_split(here.body)))
+            found.append((here, decode_split(here.body)))
         return found
 
     def forebears(self) -> list[Forebear]:
@@ -210,22 +211,22 @@ class RowStore:
         value = self.get_meta(_FOREBEARS)
         return [] if value is None else msgspec.msgpack.decode(value, type=list[Forebear])
 
-    def become_right(self, point: LogPoint, split: Split) -> None:
-        """Makes of a copy of the left group's rows, of any time behind the split, those of the right half as of it.
+    def become(self, point: LogPoint, low: bytes, high: bytes | None) -> None:
+        """Makes of a copy of a group's rows those of another group, whose log begins behind `point`, in [low, high).
 
-        Nothing of the right half is written by the left group behind the split, so they are the same at any time; what
-        goes on beside them was noted with the split. Flushed when it returns. Raises DiskFailed or DiskFull.
+        Of the right half of a split nothing is written by the left group behind the split, so they are the same at any
+        time; what goes on beside them was noted with the split. Flushed when it returns. Raises DiskFailed or DiskFull.
         """
         batch = self._engine.WriteBatch(raw_mode=True)
         for space in self._spaces():
-            self._delete(batch, space, b"", split.at)
-            if split.high is not None:
-                self._delete(batch, space, split.high, None)
-        here = self.get_meta(_SPLIT + _LSN.pack(split.right))
+            self._delete(batch, space, b"", low)
+            if high is not None:
+                self._delete(batch, space, high, None)
+        here = next((here for here, split in self._splits() if (here.point, split.at) == (point, low)), None)
         if here is not None:
-            self._begin_beside(batch, point.lsn, msgspec.msgpack.decode(here, type=SplitHere))
+            self._begin_beside(batch, point.lsn, here)
         batch.delete_range(META + _SPLIT, _next(META + _SPLIT))
-        batch.put(META + _RANGE, msgspec.msgpack.encode((split.at, split.high)))
+        batch.put(META + _RANGE, msgspec.msgpack.encode((low, high)))
         batch.put(_APPLIED, _LSN.pack(point.lsn))
         self._write(batch)
         self._applied = self._durable_applied = point.lsn
