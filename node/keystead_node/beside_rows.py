@@ -13,7 +13,7 @@ from keystead_core.indexes.feed import RowChanged, decode_changes_read, decode_f
 from keystead_core.log.entries import LogPoint
 from keystead_core.log.ops import Change
 from keystead_core.log.record import Kind, Record
-from keystead_node.storage.row_store import Beside, RowStore
+from keystead_node.storage.row_store import Beside, RowStore, SplitHere
 
 BESIDE_KINDS: Final = frozenset((Kind.TABLE_DEFINITION, Kind.INDEX_FEED, Kind.CHANGES_READ, Kind.SPLIT))
 
@@ -59,7 +59,7 @@ class BesideRows:
                         found.read_upto = record.lsn  # nobody is left to read them
                 return []
             case Kind.SPLIT:
-                found.splits.append((LogPoint(record.epoch, record.lsn, record.hash), record.body))
+                found.splits.append(self._split_here(record, found))
                 return []
             case Kind.INDEX_FEED:
                 source, upto, changes = decode_feed(record.body)
@@ -68,6 +68,18 @@ class BesideRows:
             case _:
                 found.read_upto = max(found.read_upto, decode_changes_read(record.body))
                 return []
+
+    def _split_here(self, record: Record, found: Beside) -> SplitHere:
+        """The split with what the right half begins with: as of the record, so the same on every replica."""
+        rows = self._rows
+        return SplitHere(
+            LogPoint(record.epoch, record.lsn, record.hash),
+            record.body,
+            record.partition,
+            found.indexes if found.indexes is not None else rows.indexes(),
+            rows.fed() | found.fed,
+            rows.forebears(),
+        )
 
     def _beside(self) -> Beside:
         if self.found is None:

@@ -8,6 +8,10 @@
 What is due for whom follows from the partition's log alone, so a new master goes on where the index stands. A page of
 rows is read as of an LSN, goes out behind the changes up to that LSN and before any later one: so an older value never
 covers a newer one. A partition whose older rows are in an index says so in its log, then to the catalog.
+
+The right half of a split brings what it keeps of the left one's history in that one's name, then its own
+(core/indexes/feed.py). An entry goes to the partition that the map names; where that one has been divided, the range
+that is named with each request tells.
 """
 
 import asyncio
@@ -18,16 +22,16 @@ from collections.abc import Iterable
 import structlog
 
 from keystead_core.catalog.commands import ReportFilled
-from keystead_core.cluster_map import TableDefinition, index_table
+from keystead_core.cluster_map import PartitionEntry, TableDefinition, index_table
 from keystead_core.ids import Lsn, PartitionId
 from keystead_core.indexes.entries import Change, IndexRule, RowIndexer, encode_indexes, with_filled
-from keystead_core.indexes.feed import decode_row_changed, encode_changes_read
+from keystead_core.indexes.feed import Forebear, before, decode_row_changed, encode_changes_read, source_of
 from keystead_core.items import decode_row
 from keystead_core.keyspace import next_key
 from keystead_core.log.record import Kind
 from keystead_node.api.errors import ApiError
 from keystead_node.catalog_client import CatalogClient, CatalogUnavailable
-from keystead_node.errors import NotMaster, Overloaded, WriteOutcomeUnknown
+from keystead_node.errors import NotMaster, Overloaded, StaleRange, WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.router import Router
 from keystead_node.shell import Shell
@@ -46,12 +50,16 @@ PAUSE_SECONDS_FIRST = 0.02
 PAUSE_SECONDS_MAX = 1.0
 REPORT_SECONDS = 5.0
 
-Due = dict[PartitionId, list[tuple[Lsn, Change]]]
-"""Changes of index entries by the partition of the index that they belong to, in order."""
+Due = dict[PartitionId, tuple[PartitionEntry, list[tuple[Lsn, Change]]]]
+"""Changes of index entries by the partition of the index that they belong to, in order, with its entry in the map by
+which they were found to."""
 
 
 class _NotNow(Exception):
     """A batch was not taken, or cannot be sent yet: later again."""
+
+
+_LATER = (_NotNow, ApiError, NotMaster, StaleRange, Overloaded, WriteOutcomeUnknown, CatalogUnavailable)
 
 
 class IndexFeeder:
@@ -94,8 +102,8 @@ class IndexFeeder:
 
 
 class _Feed:
-    """One partition, as long as it is mastered here. `_taken`: up to where each partition of an index is, as it last
-    said; what is sent goes behind that, or is not taken."""
+    """One partition, as long as it is mastered here. `_taken`: up to where each partition of an index is with a source,
+    as it last said; what is sent goes behind that, or is not taken. `_forebears`: of the partition."""
 
     def __init__(self, owner: IndexFeeder, partition: PartitionId) -> None:
         self.wanted = asyncio.Event()
@@ -105,7 +113,8 @@ class _Feed:
         self._position: Lsn = 0
         self._forgotten: Lsn = 0
         self._forget_at = 0.0
-        self._taken: dict[PartitionId, Lsn] = {}
+        self._taken: dict[tuple[PartitionId, PartitionId], Lsn] = {}
+        self._forebears: list[Forebear] = []
         self._fill_from: dict[int, bytes] = {}
         self.task = asyncio.get_running_loop().create_task(self._run())
 
@@ -116,7 +125,7 @@ class _Feed:
             try:
                 more = await self._round()
                 pause = PAUSE_SECONDS_FIRST
-            except (_NotNow, ApiError, NotMaster, Overloaded, WriteOutcomeUnknown, CatalogUnavailable) as error:
+            except _LATER as error:
                 log.debug("an index has to wait", partition=self._partition, why=str(error))
                 self._taken.clear()
                 await asyncio.sleep(pause)
@@ -133,10 +142,11 @@ class _Feed:
         if rows is None or indexer is None:
             raise _NotNow("the rows are not open")
         table = self._table(indexer)
+        self._forebears = rows.forebears()
         more = await self._send_changes(rows, indexer, table, store.applied_lsn)
         await self._forget()
         filled = [rule.index.id for rule in indexer.global_rules if rule.index.id in indexer.indexes.filled]
-        await self._report(table, filled)
+        await self._report(rows, table, filled)
         for rule in indexer.unfilled[:1]:
             more = True
             if await self._send_page(rows, indexer, rule, table):
@@ -155,13 +165,16 @@ class _Feed:
     # -- changes --------------------------------------------------------------------------------------------------
 
     async def _send_changes(self, rows: RowStore, indexer: RowIndexer, table: TableDefinition, upto: Lsn) -> bool:
-        """One batch of what is kept up to an LSN; whether there is more of it."""
+        """One batch of what is kept up to an LSN, of one source; whether there is more of it."""
         found = rows.changes(self._position, upto, BATCH_CHANGES_MAX, BATCH_BYTES_MAX)
         if not found:
             self._owner.lag_seconds.pop(self._partition, None)
             return False
         due: Due = {}
         clock = 0
+        forebear = source_of(found[0][0], self._forebears)
+        if forebear is not None:
+            found = [(lsn, encoded) for lsn, encoded in found if lsn <= forebear.upto]
         for lsn, encoded in found:
             changed = decode_row_changed(encoded)
             clock = clock or changed.clock
@@ -169,7 +182,7 @@ class _Feed:
                 self._add(due, table, rule, lsn, change)
         self._owner.lag_seconds[self._partition] = max(0.0, time.time() - clock / 1e6)
         last = found[-1][0]
-        await self._send(due, last)
+        await self._send(due, self._partition if forebear is None else forebear.partition, last)
         self._position = last
         self._owner.changes_fed += len(found)
         return last < upto
@@ -181,37 +194,54 @@ class _Feed:
         entry = routes.find(change[0]) if routes is not None else None
         if entry is None:
             raise _NotNow(f"index {rule.index.name} has no partition for an entry")
-        due.setdefault(entry.id, []).append((lsn, change))
+        due.setdefault(entry.id, (entry, []))[1].append((lsn, change))
 
-    async def _send(self, due: Due, upto: Lsn) -> None:
+    async def _send(self, due: Due, source: PartitionId, upto: Lsn) -> None:
         """To all partitions at once. Raises what the first that fails raises, after all have ended."""
         outcomes = await asyncio.gather(
-            *(self._send_one(partition, changes, upto) for partition, changes in due.items()), return_exceptions=True
+            *(self._send_one(entry, source, changes, upto) for entry, changes in due.values()), return_exceptions=True
         )
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
 
-    async def _send_one(self, partition: PartitionId, changes: list[tuple[Lsn, Change]], upto: Lsn) -> None:
-        taken = await self._taken_upto(partition)
+    async def _send_one(
+        self, entry: PartitionEntry, source: PartitionId, changes: list[tuple[Lsn, Change]], upto: Lsn
+    ) -> None:
+        taken = await self._taken_upto(entry, source)
         left = [change for lsn, change in changes if lsn > taken]
         if left:
-            answer = await self._ask(partition, taken, upto, left)
-            if answer.applied_lsn != upto:
-                raise _NotNow("the index is not where it was thought to be")
-            taken = upto
-        self._taken[partition] = taken
+            await self._bring(entry, source, taken, upto, left)
+        else:
+            self._taken[entry.id, source] = taken
 
-    async def _taken_upto(self, partition: PartitionId) -> Lsn:
-        taken = self._taken.get(partition)
-        return (await self._ask(partition, -1, 0, [])).applied_lsn if taken is None else taken
+    async def _taken_upto(self, entry: PartitionEntry, source: PartitionId) -> Lsn:
+        """Up to where an index's partition is with a source. Before it hears of one for the first time, it has heard
+        the forebears out: what they sent and comes late is not taken then."""
+        taken = self._taken.get((entry.id, source))
+        if taken is not None:
+            return taken
+        taken = await self._ask(entry, source, -1, 0, [])
+        if not taken:
+            # All of theirs that is its own has been sent before, in order: only that it was the last is to be said.
+            for forebear in before(source, self._forebears):
+                heard = await self._ask(entry, forebear.partition, -1, 0, [])
+                if heard < forebear.upto:
+                    await self._bring(entry, forebear.partition, heard, forebear.upto, [])
+        return taken
 
-    async def _ask(self, partition: PartitionId, after: int, upto: Lsn, changes: list[Change]) -> rq.Answer:
-        entry = self._owner.keeper.map.partitions.get(partition)
-        if entry is None:
-            raise _NotNow("the index's partition is gone")
-        request = rq.FeedIndex(partition, entry.generation, self._partition, after, upto, changes)
-        return await self._owner.router.feed_index(entry, request)
+    async def _bring(
+        self, entry: PartitionEntry, source: PartitionId, after: Lsn, upto: Lsn, changes: list[Change]
+    ) -> None:
+        if await self._ask(entry, source, after, upto, changes) != upto:
+            raise _NotNow("the index is not where it was thought to be")
+        self._taken[entry.id, source] = upto
+
+    async def _ask(
+        self, entry: PartitionEntry, source: PartitionId, after: int, upto: Lsn, changes: list[Change]
+    ) -> Lsn:
+        request = rq.FeedIndex(entry.id, entry.generation, source, after, upto, changes, entry.low, entry.high)
+        return (await self._owner.router.feed_index(entry, request)).applied_lsn
 
     async def _forget(self) -> None:
         """Lets go of the changes that all indexes have, now and then."""
@@ -226,6 +256,8 @@ class _Feed:
     async def _send_page(self, rows: RowStore, indexer: RowIndexer, rule: IndexRule, table: TableDefinition) -> bool:
         """One page of the rows as they are, behind all changes up to them; whether it was the last."""
         as_of = self._shell.stores.get(self._partition).applied_lsn
+        if source_of(as_of, self._forebears) is not None:
+            raise _NotNow("nothing of its own is in the rows yet")
         low = self._fill_from.get(rule.index.id, b"")
         span = self._shell.stores.ranges.get(self._partition)
         page, more = rows.scan(low, span[1] if span is not None else None, PAGE_ROWS_MAX, PAGE_BYTES_MAX)
@@ -241,24 +273,23 @@ class _Feed:
 
     async def _send_behind(self, due: Due, as_of: Lsn) -> None:
         """Entries as of an LSN, to partitions that have taken no change behind it."""
-        for partition, changes in due.items():
-            taken = await self._taken_upto(partition)
+        for entry, changes in due.values():
+            taken = await self._taken_upto(entry, self._partition)
             if taken > as_of:
                 raise _NotNow("another master has brought later changes")
-            answer = await self._ask(partition, taken, as_of, [change for _, change in changes])
-            if answer.applied_lsn != as_of:
-                raise _NotNow("the index is not where it was thought to be")
-            self._taken[partition] = as_of
+            await self._bring(entry, self._partition, taken, as_of, [change for _, change in changes])
 
     async def _note_filled(self, indexer: RowIndexer, rule: IndexRule) -> None:
         body = encode_indexes(with_filled(indexer.indexes, rule.index.id))
         await self._shell.propose(self._partition, Kind.TABLE_DEFINITION, body)
         self._fill_from.pop(rule.index.id, None)
 
-    async def _report(self, table: TableDefinition, filled: list[int]) -> None:
-        """Tells the catalog, as long as it does not know."""
+    async def _report(self, rows: RowStore, table: TableDefinition, filled: list[int]) -> None:
+        """Tells the catalog, as long as it does not know: but first it hears of a split, whose right half may have rows
+        that are not in the index."""
         unknown = [index.id for index in table.indexes if self._partition in index.filling and index.id in filled]
-        if unknown:
+        partitions = self._owner.keeper.map.partitions
+        if unknown and all(split.right in partitions for _, split in rows.splits()):
             await self._owner.client.run(ReportFilled(self._partition, unknown), seconds=REPORT_SECONDS)
 
 

@@ -20,6 +20,7 @@ from keystead_core.indexes.entries import RowIndexer, decode_indexes
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record
+from keystead_core.split.record import Split
 from keystead_node.beside_rows import BESIDE_KINDS, BesideRows
 from keystead_node.durable_file import sync_directory, write_durably
 from keystead_node.errors import NotMaster
@@ -379,11 +380,18 @@ class PartitionStores:
         self.note_floor(partition, base.lsn)
         sync_directory(directory.parent)
 
-    def make_other(self, staged: Path, point: LogPoint, low: bytes, high: bytes | None) -> None:
-        """In a thread: makes of a checkpoint of one group's rows those of another in [low, high), durably."""
+    def make_right(self, staged: Path, point: LogPoint, split: Split) -> None:
+        """In a thread: makes of a checkpoint of the left group's rows those of the right half, durably."""
+        self._make(staged, lambda rows: rows.become_right(point, split))
+
+    def make_heir(self, staged: Path, old: PartitionId, point: LogPoint, span: RowRange) -> None:
+        """In a thread: makes of a checkpoint of one group's rows those of another that goes on for it, durably."""
+        self._make(staged, lambda rows: rows.become_heir(old, point, span))
+
+    def _make(self, staged: Path, become: Callable[[RowStore], None]) -> None:
         rows = self.row_stores.open_at(staged)
         try:
-            rows.become(point, low, high)
+            become(rows)
         finally:
             rows.close()
 

@@ -153,7 +153,7 @@ class Recoverer:
             staged = self._directory / str(entry.id)
             shutil.rmtree(staged, ignore_errors=True)
             rows.checkpoint(staged)
-            await stores.in_thread(stores.make_other, staged, old.log.last, entry.low, entry.high)
+            await stores.in_thread(stores.make_heir, staged, recovery.old, old.log.last, (entry.low, entry.high))
         except (NotMaster, DiskFailed, DiskFull) as problem:
             log.error("not recovered yet", partition=entry.id, why=str(problem))
             return

@@ -140,7 +140,7 @@ class Splitter:
         low, high = rows.row_range() or (entry.low, entry.high)
         at = plan.at or await self._shell.stores.in_thread(_middle, rows, low, high)
         table = self._keeper.map.tables.get(entry.table)
-        if table is not None and table.indexes:
+        if table is not None and any(not index.is_global for index in table.indexes):
             at = points.at_collection(at, low, table.hash_key.type)
         if at <= low or (high is not None and at >= high):
             raise points.NoSplitPoint("the key at which it should be split is not in its range any more")
@@ -216,7 +216,7 @@ class Splitter:
             return  # The rows were replaced, or dropped, meanwhile: by others that may have let the right half go.
         # On the loop, so that nothing is applied meanwhile: 4 ms, most of it flushed already.
         rows.checkpoint(staged)
-        await stores.in_thread(stores.make_other, staged, event.base, split.at, split.high)
+        await stores.in_thread(stores.make_right, staged, event.base, split)
         if self._replica_to_make(split) is None:
             return
         stores.replace_rows(split.right, staged, event.base)

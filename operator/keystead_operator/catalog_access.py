@@ -10,11 +10,13 @@ import msgspec
 
 from keystead_core.catalog import commands
 from keystead_core.catalog.results import FENCE_TOO_OLD, CatalogReply
+from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import ClusterMap
 from keystead_core.ids import CATALOG_PARTITION, NodeId
 from keystead_operator.admin_client import AdminClient, NodeUnreachable, Refused
 from keystead_operator.node_status import NodeStatus
 from keystead_operator.plan.actions import (
+    ChangeIndexes,
     CreateTable,
     DeleteTable,
     FormCatalog,
@@ -26,7 +28,9 @@ from keystead_operator.plan.actions import (
 )
 from keystead_operator.substrate import ActionFailed
 
-CatalogAction = MarkLeft | CreateTable | UpdateTable | DeleteTable | UpdateSettings | SetTarget | PlanSplit
+CatalogAction = (
+    MarkLeft | CreateTable | UpdateTable | ChangeIndexes | DeleteTable | UpdateSettings | SetTarget | PlanSplit
+)
 
 TransitionsOfLease = Callable[[], Awaitable[int]]
 
@@ -127,9 +131,13 @@ class CatalogAccess:
         match action:
             case MarkLeft(node, only_if_empty):
                 await self._command(commands.NodeLeft(node=node, fence=fence, only_if_empty=only_if_empty))
-            case CreateTable(table):
-                seed = uuid.uuid4().bytes
-                await self._command(commands.CreateTable(table=table, seed=seed, at=time.time(), fence=fence))
+            case CreateTable(table, indexes):
+                seed, at = uuid.uuid4().bytes, time.time()
+                await self._command(commands.CreateTable(table, seed, at, fence, indexes=list(indexes)))
+            case ChangeIndexes(name, manager, new, old, units):
+                change = TableChange(index_units=list(units))
+                command = commands.ChangeTable(name, change, time.time(), new, old, manager=manager, fence=fence)
+                await self._command(command)
             case UpdateTable(table, manager):
                 await self._command(commands.UpdateTable(table=table, manager=manager, fence=fence))
             case DeleteTable(name, manager, table_id):

@@ -87,6 +87,14 @@ class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return ways_in_words(self.ways_back, lambda node: f"{names.get(node, node)} (node id {node})")
 
 
+class IndexView(msgspec.Struct, frozen=True, kw_only=True):
+    """An index. `status`: CREATING | ACTIVE. `backfilling`: older items are being brought into it."""
+
+    name: str
+    status: str
+    backfilling: bool
+
+
 class TableView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A table. `state`: CREATING | ACTIVE | DELETING, as the catalog has it."""
 
@@ -95,6 +103,7 @@ class TableView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     managed_by: str
     desired_replicas: int
     partitions: list[PartitionView]
+    indexes: list[IndexView] = []
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -168,6 +177,10 @@ def cluster_view(
                 managed_by=table.managed_by,
                 desired_replicas=table.replicas,
                 partitions=by_table.get(table.name, []),
+                indexes=[
+                    IndexView(name=index.name, status=index.status, backfilling=bool(index.filling))
+                    for index in table.indexes
+                ],
             )
             for table in tables
         ],

@@ -142,6 +142,8 @@ def table_status(view: ClusterView, table: TableView | None, conditions: list[Co
     for partition in partitions:
         if partition.master is not None:
             masters[partition.master] = masters.get(partition.master, 0) + 1
+    if table.indexes:
+        status["indexes"] = [msgspec.to_builtins(index) for index in table.indexes]
     return status | {
         "state": table.state,
         "partitions": len(partitions),

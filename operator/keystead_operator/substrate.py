@@ -11,6 +11,7 @@ import msgspec
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
+    ChangeIndexes,
     CreateTable,
     DeleteTable,
     ForgetTable,
@@ -24,7 +25,17 @@ from keystead_operator.plan.planner import plan
 from keystead_operator.plan.state import Desired, Observed
 
 BATCH_MAX: Final = 32
-INDEPENDENT: Final = (AddNode, StartNode, CreateTable, UpdateTable, DeleteTable, ForgetTable, SetTarget, PlanSplit)
+INDEPENDENT: Final = (
+    AddNode,
+    StartNode,
+    CreateTable,
+    UpdateTable,
+    ChangeIndexes,
+    DeleteTable,
+    ForgetTable,
+    SetTarget,
+    PlanSplit,
+)
 
 
 class ActionFailed(Exception):

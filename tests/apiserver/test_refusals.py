@@ -22,9 +22,28 @@ BAD: dict[str, Object] = {
     "no attributes": changed(table(), "spec.attributes", None),
     "empty attributes": changed(table(), "spec.attributes", []),
     "attributes as text": changed(table(), "spec.attributes", "id"),
-    "too many attributes": table(attributes=[{"name": f"a{i}", "type": "S"} for i in range(17)]),
+    "too many attributes": table(attributes=[{"name": f"a{i}", "type": "S"} for i in range(65)]),
     "attribute twice": table(attributes=[{"name": "id", "type": "S"}, {"name": "id", "type": "N"}]),
     "attribute unused": table(attributes=[{"name": "id", "type": "S"}, {"name": "x", "type": "N"}]),
+    "index of no attribute": table(globalIndexes=[{"name": "by-x", "keySchema": {"hashKey": "x"}}]),
+    "indexes of one name": table(globalIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id"}}] * 2),
+    "index without a hash key": table(globalIndexes=[{"name": "by-id", "keySchema": {"rangeKey": "id"}}]),
+    "index with a key twice": table(globalIndexes=[{"name": "by-id", "keySchema": {"hashKeys": ["id", "id"]}}]),
+    "index of a key as both": table(
+        globalIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id", "rangeKey": "id"}}]
+    ),
+    "index that includes nothing": table(
+        globalIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id"}, "projection": {"type": "INCLUDE"}}]
+    ),
+    "index with units of its own": table(
+        globalIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id"}, "capacity": {"read": 1, "write": 1}}]
+    ),
+    "too many indexes": table(
+        globalIndexes=[{"name": f"by-id-{number}", "keySchema": {"hashKey": "id"}} for number in range(21)]
+    ),
+    "local index without a range key": table(
+        localIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id", "rangeKey": "id"}}]
+    ),
     "attribute without type": table(attributes=[{"name": "id"}]),
     "attribute of unknown type": table(attributes=[{"name": "id", "type": "BOOL"}]),
     "deletion policy": changed(table(), "spec.deletionPolicy", "Keep"),
@@ -139,9 +158,25 @@ SORTED = table(
     attributes=[{"name": "id", "type": "S"}, {"name": "at", "type": "N"}],
     keySchema={"hashKey": "id", "rangeKey": "at"},
 )
+INDEXED = table(
+    attributes=[{"name": name, "type": "S"} for name in ("id", "at", "price", "city")],
+    keySchema={"hashKey": "id", "rangeKey": "at"},
+    globalIndexes=[
+        {"name": "by-city", "keySchema": {"hashKeys": ["city", "at"], "rangeKeys": ["price"]}},
+        {"name": "by-at", "keySchema": {"hashKey": "at"}, "projection": {"type": "INCLUDE", "attributes": ["x", "y"]}},
+    ],
+    localIndexes=[{"name": "by-price", "keySchema": {"hashKey": "id", "rangeKey": "price"}}],
+)
 CHANGES: dict[str, tuple[Object, str, object]] = {
     "keys turned round": (SORTED, "spec.keySchema", {"hashKey": "at", "rangeKey": "id"}),
     "type of a key": (table(), "spec.attributes", [{"name": "id", "type": "N"}]),
+    "key of an index": (
+        table(globalIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id"}}]),
+        "spec.globalIndexes",
+        [{"name": "by-id", "keySchema": {"hashKeys": ["id"]}}],
+    ),
+    "local indexes": (INDEXED, "spec.localIndexes", []),
+    "local indexes taken away": (INDEXED, "spec.localIndexes", None),
     "table name": (table(tableName="orders"), "spec.tableName", "others"),
     "table name given": (table(), "spec.tableName", "others"),
     "table name taken away": (table(tableName="orders"), "spec.tableName", None),
@@ -171,6 +206,8 @@ ALLOWED: dict[str, tuple[Object, str, object]] = {
     "capacity": (table(), "spec.capacity", {"read": 5, "write": 5}),
     "protection": (table(), "spec.deletionProtection", True),
     "replicas": (table(), "spec.replicas", 5),
+    "an index more": (table(), "spec.globalIndexes", [{"name": "by-id", "keySchema": {"hashKey": "id"}}]),
+    "an index less": (INDEXED, "spec.globalIndexes", INDEXED["spec"]["globalIndexes"][:1]),
     "volume grown": (cluster(), "spec.storage.size", "20Gi"),
     "volume the same in another unit": (cluster(storage={"size": "10Gi"}), "spec.storage.size", "10240Mi"),
     "nodes": (cluster(), "spec.nodes", 7),

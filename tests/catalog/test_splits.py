@@ -12,6 +12,7 @@ from keystead_core.catalog.commands import (
     PlanSplit,
     RefuseSplit,
     ReplicaSpec,
+    ReportFilled,
     ReportSplit,
     SetTarget,
     SettleSplit,
@@ -27,13 +28,16 @@ from keystead_core.catalog.results import (
 from keystead_core.catalog.state import CatalogState
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import (
+    CATALOG_TABLE,
     ClusterSettings,
+    IndexDefinition,
     IndexSpec,
     KeyAttribute,
     PartitionEntry,
     ReplicaTarget,
     SplitPlan,
     in_ranges,
+    index_table,
 )
 from keystead_core.ids import CATALOG_PARTITION, PartitionId
 from keystead_core.split.record import Split, encode_split
@@ -382,7 +386,53 @@ def test_a_table_gets_no_global_index_while_a_partition_is_being_split() -> None
     assert "is being split" in splitting.catalog.refuse(change, RESOURCE_IN_USE)
     splitting.catalog.accept(SettleSplit(right))
     splitting.catalog.accept(change)
-    assert "global indexes" in splitting.catalog.refuse(PlanSplit(splitting.id), INVALID)
+    assert "while index by-when is being filled" in splitting.catalog.refuse(PlanSplit(splitting.id), RESOURCE_IN_USE)
+
+
+BY_WHEN = IndexSpec(name="by-when", is_global=True, hash=[KeyAttribute("when", "S")])
+
+
+def partition_of_index(splitting: Splitting) -> PartitionEntry:
+    name = index_table("orders", "by-when")
+    (entry,) = (one for one in splitting.catalog.state.map().partitions.values() if one.table == name)
+    return entry
+
+
+def serve(splitting: Splitting) -> None:
+    """Every partition has a master."""
+    entries = splitting.catalog.state.map().partitions.values()
+    splitting.catalog.report([splitting.catalog.settled(entry) for entry in entries if entry.table != CATALOG_TABLE])
+
+
+def test_a_table_and_its_filled_index_are_split() -> None:
+    splitting = Splitting()
+    splitting.catalog.accept(ChangeTable("orders", TableChange(), 1.0, BY_WHEN))
+    serve(splitting)
+    splitting.catalog.refuse(PlanSplit(partition_of_index(splitting).id), RESOURCE_IN_USE)
+    splitting.catalog.accept(ReportFilled(splitting.id, [1]))
+    splitting.catalog.accept(PlanSplit(partition_of_index(splitting).id))
+    right = splitting.split()
+    assert right.table == "orders" and splitting.catalog.state.map().tables["orders"].indexes[0].filling == []
+
+
+def test_an_index_that_came_before_anybody_knew_of_a_split_is_filled_by_both_halves() -> None:
+    """The plan was taken back, but its record was in the log already."""
+    splitting = Splitting()
+    splitting.plan()
+    record = splitting.record()
+    splitting.catalog.accept(RefuseSplit(splitting.id, record.right, "moved"))
+    splitting.catalog.accept(ChangeTable("orders", TableChange(), 1.0, BY_WHEN))
+    splitting.report(record)
+    serve(splitting)
+
+    def index() -> IndexDefinition:
+        return splitting.catalog.state.map().tables["orders"].indexes[0]
+
+    assert index().filling == [splitting.id, record.right]
+    splitting.catalog.accept(ReportFilled(splitting.id, [1]))
+    assert (index().filling, index().status) == ([record.right], "CREATING")
+    splitting.catalog.accept(ReportFilled(record.right, [1]))
+    assert index().status == "ACTIVE"
 
 
 def test_a_catalog_rebuilt_from_its_rows_knows_each_stage_of_a_split() -> None:

@@ -3,19 +3,17 @@ record. None that is acknowledged is lost, and none that comes back unprocessed 
 
 import itertools
 import random
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.faults import scenarios
 from tests.faults.cluster import Cluster
 from tests.faults.links import Links
+from tests.faults.writers import WriterThreads, client
 
 WRITERS = 3
 ROWS = 25
@@ -25,13 +23,7 @@ VALUE_BYTES = (1000, 1000, 20_000)
 """In turn; a batch of the last is more than one record of a partition takes."""
 
 
-def client(endpoint: str, attempts: int = 1) -> Any:
-    config = Config(retries={"total_max_attempts": attempts}, connect_timeout=2, read_timeout=5)
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    return boto3.client("dynamodb", endpoint_url=endpoint, region_name="keystead", config=config, **keys)
-
-
-class Writers:
+class Writers(WriterThreads):
     """Each writes batches of new rows, through all nodes in turn. Keys of rows by what became of them."""
 
     def __init__(self, endpoints: list[str], table: str) -> None:
@@ -39,27 +31,15 @@ class Writers:
         self.unprocessed: dict[str, str] = {}
         self.unknown = 0
         self._endpoints, self._table = endpoints, table
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(WRITERS)]
-
-    def __enter__(self) -> "Writers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
-            assert not thread.is_alive(), "a writer does not stop"
+        super().__init__(WRITERS)
 
     def have_written(self, rows: int) -> bool:
         return len(self.acknowledged) > rows
 
-    def _run(self, writer: int) -> None:
+    def run(self, writer: int) -> None:
         clients = itertools.cycle([client(endpoint) for endpoint in self._endpoints])
         for number in itertools.count():
-            if self._stop.is_set():
+            if self.is_stopping:
                 return
             value = f"{writer}-{number}-" + "x" * VALUE_BYTES[number % len(VALUE_BYTES)]
             self._write(next(clients), {f"batch-{writer}-{number}-{row}": value for row in range(ROWS)})

@@ -12,7 +12,8 @@ import pytest
 
 from tests.faults.cluster import Cluster
 from tests.faults.load import Load
-from tests.faults.test_indexes import client, key_schema
+from tests.faults.test_indexes import key_schema
+from tests.faults.writers import client
 from tests.histories.operations import Value
 
 TABLE = "index-histories"

@@ -1,29 +1,21 @@
 """Indexes under writes while masters die: once it is quiet, each has exactly the entries that the table's rows make."""
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.faults.cluster import Cluster
+from tests.faults.writers import WriterThreads, client
 
 TABLE = "indexed"
 WRITERS = 3
 KEYS = 60
 SECONDS_BETWEEN = 1.5
 LEVEL_SECONDS_MAX = 60.0
-
-
-def client(endpoint: str, attempts: int = 1) -> Any:
-    config = Config(retries={"total_max_attempts": attempts}, connect_timeout=2, read_timeout=10)
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    return boto3.client("dynamodb", endpoint_url=endpoint, region_name="keystead", config=config, **keys)
 
 
 def key_schema(hash_key: str, range_key: str | None = None) -> list[dict[str, str]]:
@@ -68,30 +60,18 @@ def add_index(db: Any) -> None:
     )
 
 
-class Writers:
+class Writers(WriterThreads):
     """Threads that put, update and delete the same few items at random; what an error left undone does not matter."""
 
     def __init__(self, endpoints: list[str]) -> None:
+        super().__init__(WRITERS)
         self._endpoints = endpoints
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(WRITERS)]
         self.done = [0] * WRITERS
 
-    def __enter__(self) -> "Writers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
-            assert not thread.is_alive(), "a writer does not stop"
-
-    def _write(self, number: int) -> None:
+    def run(self, number: int) -> None:
         rng = random.Random(number)
         clients = [client(endpoint) for endpoint in self._endpoints]
-        while not self._stop.is_set():
+        while not self.is_stopping:
             try:
                 self._write_one(rng, rng.choice(clients))
                 self.done[number] += 1

@@ -6,12 +6,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from keystead_core.ids import CATALOG_PARTITION
 from tests.faults.cluster import Cluster, running_cluster
+from tests.faults.writers import client
 
 NODES = 4
 KNOWN_SECONDS_MAX = 3.0
@@ -33,15 +32,7 @@ def catalog_nodes(cluster: Cluster) -> tuple[str, list[str]]:
 
 def make_table(cluster: Cluster, through: str, name: str) -> None:
     """By the API, from a node; it waits for a master of the catalog, like any client."""
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=cluster.endpoint(through),
-        region_name="local",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=Config(read_timeout=20, retries={"max_attempts": 3}),
-    )
-    client.create_table(
+    client(cluster.endpoint(through), attempts=3).create_table(
         TableName=name,
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from keystead_core.keyspace import encode_text, make_row_key
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.load import Load
+from tests.faults.writers import client
 
 ITEMS = 200
 SETTLED_SECONDS_MAX = 60.0
@@ -35,7 +34,7 @@ class Splitting:
         cluster.create_table(table, partitions=1)
         cluster.wait_until(f"{table} is level", lambda: cluster.all_level(table), LEVEL_SECONDS_MAX)
         self.items = {f"item-{number}": "x" * (number % 300) for number in range(ITEMS)}
-        db = client(cluster.endpoints()[0])
+        db = client(cluster.endpoints()[0], attempts=6)
         for name, value in self.items.items():
             db.put_item(TableName=table, Item={"pk": {"S": name}, "v": {"S": f"-{value}"}})
         self.keys: set[str] = set()
@@ -90,7 +89,7 @@ class Splitting:
         self.load.read_back(SERVICE_SECONDS_MAX)
         self.load.check()
         for endpoint in self.cluster.endpoints():
-            db = client(endpoint)
+            db = client(endpoint, attempts=6)
             pages = db.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True, Limit=37)
             found = [item for page in pages for item in page["Items"]]
             names = [item["pk"]["S"] for item in found]
@@ -107,12 +106,6 @@ class Splitting:
         told = [error for error in self.load.errors if ":" in error]
         wrong = [error for error in told if not error.startswith(("InternalServerError", "ServiceUnavailable"))]
         assert not wrong, dict(self.load.errors)
-
-
-def client(endpoint: str) -> Any:
-    config = Config(retries={"total_max_attempts": 6}, connect_timeout=2, read_timeout=10)
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    return boto3.client("dynamodb", endpoint_url=endpoint, region_name="keystead", config=config, **keys)
 
 
 _tables = itertools.count(1)

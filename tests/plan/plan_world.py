@@ -6,12 +6,14 @@ import msgspec
 
 from keystead_core.catalog import commands
 from keystead_core.catalog.state import CatalogState
+from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import ClusterMap, KeyAttribute, NodeEntry, PartitionEntry, ReplicaTarget
 from keystead_core.ids import NodeId
 from keystead_core.split.record import Split, encode_split
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
+    ChangeIndexes,
     CreateTable,
     DeleteTable,
     ForgetTable,
@@ -151,9 +153,13 @@ class World:
                 self.bootstrapped = True
             case MarkLeft(node, only_if_empty):
                 self._apply(commands.NodeLeft(node, self._office(), only_if_empty))
-            case CreateTable(table):
+            case CreateTable(table, indexes):
                 seed = f"{table.name}{self.lsn}".encode()
-                self._apply(commands.CreateTable(table, seed, 1.0, self._office()))
+                self._apply(commands.CreateTable(table, seed, 1.0, self._office(), indexes=list(indexes)))
+            case ChangeIndexes(name, manager, new, old, units):
+                change = TableChange(index_units=list(units))
+                office = self._office()
+                self._apply(commands.ChangeTable(name, change, 1.0, new, old, manager=manager, fence=office))
             case UpdateTable(table, manager):
                 self._apply(commands.UpdateTable(table, manager, self._office()))
             case DeleteTable(name, manager, table_id):
@@ -288,6 +294,10 @@ class World:
         ]
         if reports:
             self._apply(commands.ReportGroups(reports))
+        for table in cluster_map.tables.values():
+            for index in table.indexes:
+                for partition in index.filling:
+                    self._apply(commands.ReportFilled(partition, [index.id]))
         for entry in self.catalog.map().partitions.values():
             self._split(entry)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_world import ORDERS, World, map_of, settled_world
 
-from keystead_core.cluster_map import PartitionEntry
+from keystead_core.cluster_map import IndexSpec, KeyAttribute, PartitionEntry, index_table
 from keystead_core.ids import PartitionId
 from keystead_core.keyspace import HASH_SPACE, split_ranges
 from keystead_core.split.dial_up import PartitionLimits, dial_up, partitions_for
@@ -175,3 +175,22 @@ def test_the_whole_cluster_has_a_few_splits_on_their_way_at_once() -> None:
     assert sum(isinstance(action, PlanSplit) for action in made.actions) == 8
     finish(world)
     assert len(ranges_of(world)) == 24
+
+
+def test_an_index_gets_the_partitions_that_its_own_units_need() -> None:
+    index = IndexSpec(name="by-city", is_global=True, hash=[KeyAttribute("city", "S")], read_units=9000, write_units=1)
+    table = msgspec.structs.replace(ORDERS, read_units=100, write_units=10, global_indexes=(index,))
+    world = settled_world(CLUSTER, table)
+    while any(entry.left for entry in map_of(world).partitions.values()):
+        world.settle()  # It ends, too, while a split of the last generation is yet to be settled.
+    entries = [entry.table for entry in map_of(world).partitions.values()]
+    assert (entries.count("orders"), entries.count(index_table("orders", "by-city"))) == (1, 4)
+    assert map_of(world).tables[index_table("orders", "by-city")].index_of == "orders"
+
+
+def test_an_index_has_no_more_partitions_than_its_table_may_have() -> None:
+    index = IndexSpec(name="by-city", is_global=True, hash=[KeyAttribute("city", "S")], read_units=9000, write_units=1)
+    table = msgspec.structs.replace(ORDERS, read_units=100, write_units=10, global_indexes=(index,), partitions_max=2)
+    world = settled_world(CLUSTER, table)
+    entries = [entry.table for entry in map_of(world).partitions.values()]
+    assert entries.count(index_table("orders", "by-city")) == 2

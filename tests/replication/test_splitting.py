@@ -5,6 +5,7 @@ import pytest
 
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import SECOND, Lsn, NodeId, PartitionId, ReplicaId
+from keystead_core.indexes.feed import encode_feed
 from keystead_core.log.entries import LogPoint, RecoveredReplica, StateEntry
 from keystead_core.log.ops import encode_change
 from keystead_core.log.record import Kind, make_record
@@ -227,6 +228,16 @@ def test_a_write_of_several_rows_is_refused_whole() -> None:
     propose(rig)
     body = encode_change(b"a", b"v") + encode_change(b"z", None)
     assert refused(rig.step(ev.Propose(GROUP, [(1, Kind.DATA, body)]))) == {1: OUT_OF_RANGE}
+
+
+def test_a_feed_with_an_entry_of_the_right_range_is_refused_whole() -> None:
+    rig = leading()
+    propose(rig)
+    left = encode_feed(PartitionId(7), 5, [(b"a", b"v")])
+    both = encode_feed(PartitionId(8), 5, [(b"a", b"v"), (b"z", None)])
+    none = encode_feed(PartitionId(9), 5, [])
+    effects = rig.step(ev.Propose(GROUP, [(n, Kind.INDEX_FEED, body) for n, body in enumerate((left, both, none), 1)]))
+    assert (refused(effects), taken(effects)) == ({2: OUT_OF_RANGE}, [1, 3])
 
 
 def test_records_about_no_row_are_taken_behind_a_split() -> None:

@@ -33,6 +33,13 @@ class WriteOptions:
     disable_wal = False
 
 
+class ReadOptions:
+    end: bytes | None = None
+
+    def set_iterate_upper_bound(self, key: bytes) -> None:
+        self.end = key
+
+
 class WriteBatch:
     def __init__(self, raw_mode: bool) -> None:
         self.changes: list[tuple[bytes, bytes | None]] = []
@@ -60,7 +67,9 @@ class Rdict:
         return self._files.live.get(key)
 
     def items(self, from_key: bytes, read_opt: Any = None) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted((key, value) for key, value in self._files.live.items() if key >= from_key))
+        end = read_opt.end if read_opt is not None else None
+        found = sorted((key, value) for key, value in self._files.live.items() if key >= from_key)
+        return iter(found if end is None else [(key, value) for key, value in found if key < end])
 
     def write(self, batch: WriteBatch) -> None:
         live = self._files.live

@@ -170,7 +170,7 @@ class Stores:
             return
         self.rows_of(partition).flush()
         files = Files(self._volume.random, dict(self._volume.database_of(partition).flushed))
-        RowStore(_NOWHERE, files, database).become(event.base, split.at, split.high)
+        RowStore(_NOWHERE, files, database).become_right(event.base, split)
         if process.machine.trap == "persist":
             process.cluster.spring_trap(process.machine)
             return

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keystead_core.keyspace import encode_number, encode_text, make_row_key
-from keystead_core.split.points import HOT_SHARE, SAMPLE_MIN, NoSplitPoint, at_collection, by_traffic, by_weight
+from keystead_core.split.points import (
+    HOT_SHARE,
+    SAMPLE_MIN,
+    NoSplitPoint,
+    at_collection,
+    by_hash,
+    by_traffic,
+    by_weight,
+)
 
 WEIGHTS = st.lists(st.tuples(st.binary(min_size=1, max_size=6), st.integers(1, 10_000)), min_size=2, max_size=60).map(
     lambda rows: sorted(dict(rows).items())
@@ -100,3 +108,15 @@ def test_an_item_collection_is_not_divided(kind: str) -> None:
         assert at_collection(make_row_key(part, encode_text(sort)), b"", kind) == collection
     with pytest.raises(NoSplitPoint, match="one item collection"):
         at_collection(make_row_key(part, encode_text("x")), collection, kind)
+
+
+@pytest.mark.parametrize("kind", ["S", "N", "B"])
+def test_a_hash_alone_divides_no_item_collection(kind: str) -> None:
+    """As of a partition that holds nothing, and of the cuts of a dial-up."""
+    middle = by_hash(b"", None)
+    assert at_collection(middle, b"", kind) == middle
+
+
+def test_a_key_that_is_no_row_key_is_refused() -> None:
+    with pytest.raises(NoSplitPoint, match="no row key"):
+        at_collection(b"\x80" * 9, b"", "S")

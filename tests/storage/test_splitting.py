@@ -9,6 +9,7 @@ import pytest
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.indexes.entries import encode_indexes
+from keystead_core.indexes.feed import Forebear, encode_feed
 from keystead_core.keyspace import encode_text, make_row_key
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import encode_change
@@ -17,7 +18,7 @@ from keystead_core.split.record import Split, encode_split
 from keystead_node.partition_store import PartitionStore, PartitionStores
 from keystead_node.storage.row_store import COLLECTIONS, RowStore
 from keystead_node.storage.row_stores import RowStores
-from tests.indexes.rows import BY_WHEN, indexes, row
+from tests.indexes.rows import BY_CITY, BY_PLACE, BY_WHEN, SOURCE, indexes, row
 
 LEFT, RIGHT = PartitionId(3), PartitionId(9)
 NAMES = ("ash", "birch", "cedar", "dogwood", "elm", "fir")
@@ -101,7 +102,7 @@ def test_a_copy_of_any_later_time_becomes_the_right_half_as_of_the_split(
                 store.apply(log.records[rows.applied_lsn : lsn], None)
             staged = tmp_path / f"staged-{lsn}"
             rows.checkpoint(staged)
-            stores.make_other(staged, log.point, split.at, split.high)
+            stores.make_right(staged, log.point, split)
             made = stores.row_stores.open_at(staged)
             assert content(made) == wanted
             assert (made.applied_lsn, made.row_range(), made.splits()) == (log.split_lsn, (split.at, high), [])
@@ -177,7 +178,7 @@ def test_two_splits_narrow_the_range_twice_and_are_let_go_one_by_one(tmp_path: P
         staged = tmp_path / "staged"
         rows.checkpoint(staged)
         point = LogPoint(1, log.records[-1].lsn, log.records[-1].hash)
-        stores.make_other(staged, point, second.at, second.high)
+        stores.make_right(staged, point, second)
         made = stores.row_stores.open_at(staged)
         assert content(made) == in_range(before, COLLECTION_KEYS[1], AT)
         made.close()
@@ -203,13 +204,77 @@ def test_a_store_says_which_keys_are_still_its_own(tmp_path: Path) -> None:
         staged = tmp_path / "staged"
         assert store.rows is not None
         store.rows.checkpoint(staged)
-        stores.make_other(staged, log.point, split.at, split.high)
+        stores.make_right(staged, log.point, split)
         stores.replace_rows(RIGHT, staged, log.point)
         await stores.get(RIGHT).open()
         assert stores.is_in_range(RIGHT, AT) and not stores.is_in_range(RIGHT, AT[:-1])
         assert stores.get(RIGHT).applied_lsn == log.split_lsn
         stores.drop(RIGHT)
         assert RIGHT not in stores.ranges
+        stores.close()
+
+    asyncio.run(run())
+
+
+def test_the_right_half_begins_beside_its_rows_as_of_the_split_however_late_the_copy(tmp_path: Path) -> None:
+    """Places of sources, indexes and kept changes: what the left half took and kept behind the split is not its own."""
+    split = split_of()
+    key, value = row(NAMES[0], "1", city="Rome", when=1)
+    other = row(NAMES[5], "1", city="Rome", when=1)
+    left, right = ((key, value), other) if key < other[0] else (other, (key, value))
+    log = Log(7, False, split)
+    log.records.clear()
+    log.add(Kind.TABLE_DEFINITION, encode_indexes(indexes([BY_CITY])))
+    log.add(Kind.DATA, encode_change(*left))
+    log.add(Kind.DATA, encode_change(*right))
+    log.add(Kind.INDEX_FEED, encode_feed(SOURCE, 41, []))
+    log.add(Kind.SPLIT, encode_split(split))
+    log.split_lsn = log.records[-1].lsn
+    log.add(Kind.DATA, encode_change(left[0], None))
+    log.add(Kind.INDEX_FEED, encode_feed(SOURCE, 57, []))
+    log.add(Kind.TABLE_DEFINITION, encode_indexes(indexes([BY_CITY, BY_PLACE], version=2)))
+
+    async def run() -> None:
+        stores, store = open_left(tmp_path)
+        rows = await store.open()
+        for count in (log.split_lsn, len(log.records)):
+            store.apply(log.records[rows.applied_lsn : count], None)
+            staged = tmp_path / f"staged-{count}"
+            rows.checkpoint(staged)
+            stores.make_right(staged, log.point, split)
+            made = stores.row_stores.open_at(staged)
+            assert [lsn for lsn, _ in made.changes(0, 100, 100, 1 << 20)] == [2, 3], "of both halves, up to the split"
+            assert made.fed() == {SOURCE: 41} and made.fed_upto(SOURCE) == 41
+            assert made.forebears() == [Forebear(LEFT, log.split_lsn)]
+            assert made.indexes() == encode_indexes(indexes([BY_CITY]))
+            made.close()
+        assert rows.fed() == {SOURCE: 57} and rows.forebears() == []
+        stores.close()
+
+    asyncio.run(run())
+
+
+def test_who_goes_on_for_a_group_that_was_given_up_has_all_of_it_beside_the_rows_too(tmp_path: Path) -> None:
+    log = Log(7, False, split_of())
+    log.records.clear()
+    log.add(Kind.TABLE_DEFINITION, encode_indexes(indexes([BY_CITY])))
+    log.add(Kind.DATA, encode_change(*row(NAMES[0], "1", city="Rome", when=1)))
+    log.add(Kind.INDEX_FEED, encode_feed(SOURCE, 41, []))
+    last = log.records[-1]
+    point = LogPoint(last.epoch, last.lsn, last.hash)
+
+    async def run() -> None:
+        stores, store = open_left(tmp_path)
+        rows = await store.open()
+        store.apply(log.records, None)
+        rows.checkpoint(tmp_path / "staged")
+        stores.make_heir(tmp_path / "staged", LEFT, point, (b"", None))
+        made = stores.row_stores.open_at(tmp_path / "staged")
+        assert content(made) == content(rows) and made.applied_lsn == last.lsn
+        assert [lsn for lsn, _ in made.changes(0, 100, 100, 1 << 20)] == [2]
+        assert made.forebears() == [Forebear(LEFT, last.lsn)], "what is kept goes out in the old name first"
+        assert made.fed() == {SOURCE: 41} and made.indexes() == rows.indexes()
+        made.close()
         stores.close()
 
     asyncio.run(run())

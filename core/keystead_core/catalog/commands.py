@@ -169,14 +169,16 @@ class UpdateSettings(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
 
 class ChangeTable(msgspec.Struct, frozen=True, array_like=True, tag=13):
-    """The API changes what it names of a table and leaves the rest alone. `at`: seconds since 1970. At most one global
-    index comes (`new_index`) or goes (`old_index`, its name; "" none)."""
+    """Changes what it names of a table and leaves the rest alone. `at`: seconds since 1970. At most one global index
+    comes (`new_index`) or goes (`old_index`, its name; "" none). `manager` as in UpdateTable; `fence` may be 0."""
 
     name: str
     change: TableChange
     at: float
     new_index: IndexSpec | None = None
     old_index: str = ""
+    manager: str = ""
+    fence: int = 0
 
 
 class ReportFilled(msgspec.Struct, frozen=True, array_like=True, tag=14):

@@ -7,6 +7,7 @@ A global index is a table of its own in the map, placed as its table is, under a
 local index is nothing but its definition: it lies with the table's rows.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -175,6 +176,31 @@ def report_filled(contents: Contents, command: ReportFilled) -> None:
     if after != table:
         contents.put_table(after)
         activate(contents, table.name)
+
+
+def being_filled(tables: Mapping[str, TableDefinition], table: TableDefinition) -> str:
+    """The first of the table's global indexes, or the one that the table holds, that is not active yet; "" none."""
+    owner = tables.get(table.index_of) if table.index_of else table
+    if owner is None:
+        return ""
+    for index in owner.indexes:
+        is_meant = index_table(owner.name, index.name) == table.name if table.index_of else index.is_global
+        if is_meant and index.status != "ACTIVE":
+            return index.name
+    return ""
+
+
+def inherit_filling(contents: Contents, name: str, left: PartitionId, right: PartitionId) -> None:
+    """Of a split that nobody knew of when an index came: what the left half has yet to bring, the right one has too."""
+    table = contents.tables.get(name)
+    if table is None:
+        return  # The catalog's own partition is in no table.
+    after = table
+    for index in table.indexes:
+        if left in index.filling:
+            after = _replaced(after, msgspec.structs.replace(index, filling=[*index.filling, right]))
+    if after != table:
+        contents.put_table(after)
 
 
 def activate(contents: Contents, name: str) -> None:

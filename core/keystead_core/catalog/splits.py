@@ -10,6 +10,7 @@ is gone. Whoever hears of it late finds the left group, which says that the key 
 
 import msgspec
 
+from keystead_core.catalog import indexes
 from keystead_core.catalog.commands import PlanSplit, RefuseSplit, ReportSplit, SettleSplit
 from keystead_core.catalog.contents import Contents
 from keystead_core.catalog.groups import placement_rule, without_plan
@@ -68,8 +69,9 @@ def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at
         raise Refused(RESOURCE_IN_USE, f"{name} is being recovered")
     if entry.split is not None or entry.left:
         raise Refused(RESOURCE_IN_USE, f"{name} is being split already")
-    if table.index_of or any(index.is_global for index in table.indexes):
-        raise Refused(INVALID, f"{name} cannot be split: tables with global indexes are not split yet")
+    filling = indexes.being_filled(contents.tables, table)
+    if filling:
+        raise Refused(RESOURCE_IN_USE, f"{name} cannot be split while index {filling} is being filled")
     if entry.epoch == 0:
         raise Refused(RESOURCE_IN_USE, f"{name} has no master yet")
     if at and (at <= entry.low or (entry.high is not None and at >= entry.high)):
@@ -131,6 +133,7 @@ def report(contents: Contents, command: ReportSplit) -> CatalogReply:
     contents.put_partition(
         msgspec.structs.replace(entry, high=split.at, generation=entry.generation + 1, split=known, split_refusal="")
     )
+    indexes.inherit_filling(contents, entry.table, entry.id, split.right)
     return CatalogReply()
 
 

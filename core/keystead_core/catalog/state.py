@@ -205,7 +205,7 @@ class CatalogState:
         match command:
             case NodeLeft() | SetTarget() | UpdateSettings():
                 number = command.fence
-            case SetNodeState() | CreateTable() | UpdateTable() | DeleteTable() | PlanSplit():
+            case SetNodeState() | CreateTable() | UpdateTable() | ChangeTable() | DeleteTable() | PlanSplit():
                 if command.fence == 0:
                     return
                 number = command.fence
@@ -215,7 +215,6 @@ class CatalogState:
                 | TakeLocks()
                 | ReportGroups()
                 | Fence()
-                | ChangeTable()
                 | ReportFilled()
                 | RefuseSplit()
                 | ReportSplit()

@@ -68,9 +68,12 @@ class TableChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     index_units: list[IndexUnits] = []
 
 
-def changed(table: TableDefinition, change: TableChange, at: float) -> TableDefinition:
-    """The table after the change, made at `at` (seconds since 1970). Raises Refused, with the service's message."""
-    if table.managed_by and msgspec.structs.replace(change, expiry=None) != TableChange():
+def changed(table: TableDefinition, change: TableChange, at: float, manager: str = "") -> TableDefinition:
+    """The table after the change, made at `at` (seconds since 1970). Raises Refused, with the service's message.
+
+    `manager`: the custom resource that asks; "": the API.
+    """
+    if table.managed_by not in ("", manager) and msgspec.structs.replace(change, expiry=None) != TableChange():
         refuse_managed(table, "changed")
     if table.status != "ACTIVE":
         doing = "created" if table.status == "CREATING" else "deleted"

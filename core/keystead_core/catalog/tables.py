@@ -188,6 +188,7 @@ def update(contents: Contents, command: UpdateTable) -> CatalogReply:
     for index in after.indexes:
         if index.is_global:
             _bring_rules(contents, _like(contents, after, index_table(after.name, index.name)))
+    indexes.bring_units(contents, after)
     return CatalogReply(table=after)
 
 
@@ -199,6 +200,7 @@ def _like(contents: Contents, table: TableDefinition, name: str) -> TableDefinit
         write_quorum=table.write_quorum,
         durable_zones=table.durable_zones,
         managed_by=table.managed_by,
+        partitions_max=table.partitions_max,
     )
     contents.put_table(held)
     return held
@@ -215,12 +217,12 @@ def _bring_rules(contents: Contents, table: TableDefinition) -> None:
 
 
 def change(contents: Contents, command: ChangeTable) -> CatalogReply:
-    """Changes what the API asks to change; all of it, or nothing."""
+    """Changes what the API, or the table's manager, asks to change; all of it, or nothing."""
     table = _known(contents, command.name)
     has_index_change = bool(command.new_index or command.old_index or command.change.index_units)
-    if table.managed_by and has_index_change:
+    if table.managed_by not in ("", command.manager) and has_index_change:
         refuse_managed(table, "changed")
-    after = changed(table, command.change, command.at)
+    after = changed(table, command.change, command.at, command.manager)
     for units in command.change.index_units:
         after = indexes.with_units(after, units)
     if command.old_index:

@@ -9,18 +9,46 @@ until its master has brought it into the indexes. It brings them in order, in ba
 The index's partition keeps, in the same write as the entries, up to where it has taken the changes of each source. It
 takes a batch only if that begins right there. A source's log is one history, so whoever reads it makes the same
 changes: of two masters that both believe to lead, each batch is taken once, from whichever comes first.
+
+A partition that a split made goes on with the log of another: what it keeps up to the split is that one's history, as
+much as what the left half keeps, and goes out in its name, from whoever comes first (`forebears`). Before an index's
+partition hears of the new one for the first time, it has the forebear's changes up to the split: what comes late from
+there does not fit any more. A partition of an index that is divided takes the places of all sources with it, as of the
+split.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from keystead_core.ids import Lsn, PartitionId
-from keystead_core.log.ops import Change, ChangesError, decode_changes, encode_change
+from keystead_core.log.ops import Change, ChangesError, decode_changes, encode_change, keys_of
 
 _FEED_HEAD: Final = struct.Struct("<QQ")
 _LSN: Final = struct.Struct("<Q")
+
+
+class Forebear(msgspec.Struct, frozen=True, array_like=True):
+    """A partition whose log another's goes on from: changes up to `upto` are those of `partition`."""
+
+    partition: PartitionId
+    upto: Lsn
+
+
+def source_of(lsn: Lsn, forebears: Sequence[Forebear]) -> Forebear | None:
+    """In whose name a change at this LSN goes out, and up to where; None: in the partition's own.
+
+    `forebears`: in order, the oldest first.
+    """
+    return next((forebear for forebear in forebears if lsn <= forebear.upto), None)
+
+
+def before(source: PartitionId, forebears: Sequence[Forebear]) -> list[Forebear]:
+    """Those that an index's partition has to have heard out before it hears of `source`: one of them, or their heir."""
+    names = [forebear.partition for forebear in forebears]
+    return list(forebears[: names.index(source)] if source in names else forebears)
 
 
 class RowChanged(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -48,6 +76,11 @@ def decode_row_changed(data: bytes) -> RowChanged:
 def encode_feed(source: PartitionId, upto: Lsn, changes: list[Change]) -> bytes:
     """The body of an INDEX_FEED record."""
     return _FEED_HEAD.pack(source, upto) + b"".join([encode_change(key, value) for key, value in changes])
+
+
+def keys_of_feed(body: bytes) -> list[bytes]:
+    """The keys of the entries that it changes. For what was made here: nothing is checked."""
+    return keys_of(body, _FEED_HEAD.size)
 
 
 def decode_feed(body: bytes) -> tuple[PartitionId, Lsn, list[Change]]:

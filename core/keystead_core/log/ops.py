@@ -61,10 +61,9 @@ def decode_changes(data: bytes, offset: int = 0) -> list[Change]:
     return changes
 
 
-def keys_of(data: bytes) -> list[bytes]:
-    """The keys that encoded changes touch. For what was made here: nothing is checked."""
+def keys_of(data: bytes, offset: int = 0) -> list[bytes]:
+    """The keys that encoded changes from `offset` on touch. For what was made here: nothing is checked."""
     keys = []
-    offset = 0
     while offset < len(data):
         _, key_length, value_length = _HEAD.unpack_from(data, offset)
         offset += _HEAD.size

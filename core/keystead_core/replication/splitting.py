@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from keystead_core.indexes.feed import keys_of_feed
 from keystead_core.log.entries import LogPoint
 from keystead_core.log.ops import keys_of
 from keystead_core.log.record import Kind
@@ -89,7 +90,8 @@ def take_out_of_range(r: Replica, event: Propose) -> Propose:
     kept = []
     for proposal in event.proposals:
         token, kind, body = proposal
-        if kind == Kind.DATA and not all(is_written_here(r, key) for key in keys_of(body)):
+        keys = keys_of(body) if kind == Kind.DATA else keys_of_feed(body) if kind == Kind.INDEX_FEED else []
+        if not all(is_written_here(r, key) for key in keys):
             refused.append(token)
         else:
             kept.append(proposal)

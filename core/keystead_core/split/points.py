@@ -8,7 +8,7 @@ indexes, the first of an item collection, whose items stay together.
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from keystead_core.keyspace import HASH_BYTES, HASH_SPACE, collection_of, hash_of
+from keystead_core.keyspace import HASH_BYTES, HASH_SPACE, KeyDecodeError, collection_of, hash_of
 
 HOT_SHARE = 0.5
 """A key that alone has more than this share of a sample is hot: no division makes two halves of its traffic."""
@@ -70,8 +70,14 @@ def _is_sequential(sample: Sequence[bytes]) -> bool:
 
 
 def at_collection(key: bytes, low: bytes, hash_type: str) -> bytes:
-    """The beginning of the key's item collection. Raises NoSplitPoint where that is the partition's own."""
-    collection = collection_of(key, hash_type)
+    """The beginning of the key's item collection. Raises NoSplitPoint where that is the partition's own.
+
+    A hash alone is the beginning of whatever follows it.
+    """
+    try:
+        collection = collection_of(key, hash_type) if len(key) > HASH_BYTES else key
+    except KeyDecodeError as error:
+        raise NoSplitPoint(f"the key at which it should be split is no row key: {error}") from error
     if collection <= low:
         raise NoSplitPoint("it holds one item collection, which a table with local indexes keeps together")
     return collection

@@ -7,7 +7,8 @@
     key "m" + name                         what the store keeps about itself; "mapplied" is the LSN applied, "mindexes"
                                            the indexes, "mfeed" + partition (u64) up to where its changes are in here;
                                            "mrange" the range of the rows that count, where a split has narrowed it,
-                                           "msplit" + partition (u64) a split, while the rows of that right half stay
+                                           "msplit" + partition (u64) a split, while the rows of that right half stay;
+                                           "mforebears" whose log the partition's own goes on from
 
 Numbers in keys are big-endian.
 
@@ -30,6 +31,7 @@ import rocksdict
 
 from keystead_core.ids import Lsn, PartitionId
 from keystead_core.indexes.entries import decode_indexes
+from keystead_core.indexes.feed import Forebear
 from keystead_core.log.entries import LogPoint
 from keystead_core.split.record import Split, decode_split
 from keystead_node.storage.faults import DiskFailed, DiskFull
@@ -43,6 +45,7 @@ _INDEXES: Final = b"indexes"
 _FEED: Final = b"feed"
 _RANGE: Final = b"range"
 _SPLIT: Final = b"split"
+_FOREBEARS: Final = b"forebears"
 _LSN: Final = struct.Struct(">Q")
 COLLECTIONS: Final = 254
 """In the place of a local index's id, which is never so high."""
@@ -70,7 +73,7 @@ class Beside(msgspec.Struct):
     """What one `apply` writes beside rows. `entries`: of local indexes, with the index's id; `collections`: bytes of
     items by partition key; `changes`: kept for global
     ones, by LSN; `read_upto`: changes up to there go; `indexes`: the indexes from now on; `fed`: up to where changes of
-    other partitions are in the rows; `splits`: records that give the right half away, with their bodies."""
+    other partitions are in the rows; `splits`: that give the right half away."""
 
     entries: list[tuple[int, bytes, bytes | None]] = []
     collections: dict[bytes, int] = {}
@@ -78,7 +81,20 @@ class Beside(msgspec.Struct):
     read_upto: Lsn = 0
     indexes: bytes | None = None
     fed: dict[PartitionId, Lsn] = {}
-    splits: list[tuple[LogPoint, bytes]] = []
+    splits: list["SplitHere"] = []
+
+
+class SplitHere(msgspec.Struct, frozen=True, array_like=True):
+    """A split, and what beside the rows the right half begins with, as of the record: the copy that it is made of may
+    be of a later time. `left`: the partition whose log goes on (0: written before there was more than point and body);
+    `indexes`, `fed`, `forebears`: as in the store."""
+
+    point: LogPoint
+    body: bytes
+    left: PartitionId = PartitionId(0)
+    indexes: bytes | None = None
+    fed: dict[PartitionId, Lsn] = {}
+    forebears: list[Forebear] = []
 
 
 RowRange = tuple[bytes, bytes | None]
@@ -168,9 +184,9 @@ class RowStore:
             batch.put(META + _INDEXES, beside.indexes)
         for source, lsn in beside.fed.items():
             batch.put(META + _FEED + _LSN.pack(source), _LSN.pack(lsn))
-        for point, body in beside.splits:
-            split = decode_split(body)
-            batch.put(META + _SPLIT + _LSN.pack(split.right), msgspec.msgpack.encode((point, body)))
+        for here in beside.splits:
+            split = decode_split(here.body)
+            batch.put(META + _SPLIT + _LSN.pack(split.right), msgspec.msgpack.encode(here))
             batch.put(META + _RANGE, msgspec.msgpack.encode((split.low, split.at)))
         return size
 
@@ -185,27 +201,62 @@ class RowStore:
         for key, value in self._range(META, _SPLIT, None):
             if not key.startswith(_SPLIT):
                 break
-            point, body = msgspec.msgpack.decode(value, type=tuple[LogPoint, bytes])
-            found.append((point, decode_split(body)))
+            here = msgspec.msgpack.decode(value, type=SplitHere)
+            found.append((here.point, decode_split(here.body)))
         return found
 
-    def become(self, point: LogPoint, low: bytes, high: bytes | None) -> None:
-        """Makes of a copy of a group's rows those of another group, whose log begins behind `point`, in [low, high).
+    def forebears(self) -> list[Forebear]:
+        """Whose log the partition's own goes on from, the oldest first."""
+        value = self.get_meta(_FOREBEARS)
+        return [] if value is None else msgspec.msgpack.decode(value, type=list[Forebear])
 
-        Of the right half of a split nothing is written by the left group behind the split, so they are the same at any
-        time. Flushed when it returns. Raises DiskFailed or DiskFull.
+    def become_right(self, point: LogPoint, split: Split) -> None:
+        """Makes of a copy of the left group's rows, of any time behind the split, those of the right half as of it.
+
+        Nothing of the right half is written by the left group behind the split, so they are the same at any time; what
+        goes on beside them was noted with the split. Flushed when it returns. Raises DiskFailed or DiskFull.
         """
+        noted = self.get_meta(_SPLIT + _LSN.pack(split.right))
+        here = None if noted is None else msgspec.msgpack.decode(noted, type=SplitHere)
+        self._become(point, (split.at, split.high), here)
+
+    def become_heir(self, old: PartitionId, point: LogPoint, span: RowRange) -> None:
+        """Makes of a copy of all that a group's log came to, up to `point`, the rows of another in its place. Flushed
+        when it returns. Raises DiskFailed or DiskFull."""
+        here = SplitHere(point, b"", old, self.indexes(), self.fed(), self.forebears())
+        self._become(point, span, here)
+
+    def _become(self, point: LogPoint, span: RowRange, here: SplitHere | None) -> None:
+        low, high = span
         batch = self._engine.WriteBatch(raw_mode=True)
         for space in self._spaces():
             self._delete(batch, space, b"", low)
             if high is not None:
                 self._delete(batch, space, high, None)
+        if here is not None:
+            self._begin_beside(batch, point.lsn, here)
         batch.delete_range(META + _SPLIT, _next(META + _SPLIT))
         batch.put(META + _RANGE, msgspec.msgpack.encode((low, high)))
         batch.put(_APPLIED, _LSN.pack(point.lsn))
         self._write(batch)
         self._applied = self._durable_applied = point.lsn
         self.flush()
+
+    @staticmethod
+    def _begin_beside(batch: Any, lsn: Lsn, here: SplitHere) -> None:
+        """What is beside the rows as of the split. Changes kept up to there stay, those of the other half among them:
+        they are a history that goes out as one."""
+        batch.delete_range(_CHANGE + _CHANGE_KEY.pack(lsn + 1, 0), _next(_CHANGE))
+        if not here.left:
+            return
+        batch.put(META + _FOREBEARS, msgspec.msgpack.encode([*here.forebears, Forebear(here.left, lsn)]))
+        if here.indexes is not None:
+            batch.put(META + _INDEXES, here.indexes)
+        else:
+            batch.delete(META + _INDEXES)
+        batch.delete_range(META + _FEED, _next(META + _FEED))
+        for source, upto in here.fed.items():
+            batch.put(META + _FEED + _LSN.pack(source), _LSN.pack(upto))
 
     def let_go(self, split: Split) -> None:
         """The right half has its rows: they go from here. In a crash they may come back, and go again."""
@@ -246,6 +297,11 @@ class RowStore:
         """Up to where the changes of another partition are in the rows; 0: none are."""
         value = self.get_meta(_FEED + _LSN.pack(source))
         return int(_LSN.unpack(value)[0]) if value is not None else 0
+
+    def fed(self) -> dict[PartitionId, Lsn]:
+        """The same of all partitions whose changes are in the rows."""
+        found = self._range(META, _FEED, _next(_FEED))
+        return {PartitionId(_LSN.unpack(key[len(_FEED) :])[0]): _LSN.unpack(value)[0] for key, value in found}
 
     def changes(self, after: Lsn, upto: Lsn, count_max: int, bytes_max: int) -> list[tuple[Lsn, bytes]]:
         """Changes kept for global indexes, LSN and encoding, of (after, upto]; all those of an LSN, or none."""
@@ -315,7 +371,7 @@ class RowStore:
 
     def _range(self, space: bytes, low: bytes, high: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         """What is in [low, high) of a key space."""
-        options = rocksdict.ReadOptions()
+        options = self._engine.ReadOptions()
         options.set_iterate_upper_bound(_next(space) if high is None else space + high)
         size = len(space)
         try:

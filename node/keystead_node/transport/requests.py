@@ -102,7 +102,8 @@ class FeedIndex(msgspec.Struct, frozen=True, array_like=True, tag=14):
     """Changes of `source`'s rows for a partition of one of its global indexes, (`after`, `upto`], as in ops.py.
 
     Answered, taken or not, with up to where the partition has taken the source's changes, as `applied_lsn`: not taken
-    unless that was `after`. `after` -1 only asks.
+    unless that was `after`. `after` -1 only asks. [`low`, `high`): the range that whoever asks believes it has; where
+    it is less, the answer is STALE: how far it is says nothing of what has gone to another partition.
     """
 
     partition: PartitionId
@@ -111,6 +112,8 @@ class FeedIndex(msgspec.Struct, frozen=True, array_like=True, tag=14):
     after: int
     upto: int
     changes: list[tuple[bytes, bytes | None]]
+    low: bytes = b""
+    high: bytes | None = None
 
 
 class UnitsAsked(msgspec.Struct, frozen=True, array_like=True):

@@ -16,7 +16,7 @@ from keystead_operator.kube.status_writer import StatusWriter
 from keystead_operator.kube.substrate import KubeSubstrate
 from keystead_operator.manifests.frame import LABEL_CLUSTER, LABEL_NAME, NAME
 from keystead_operator.manifests.policies import disruption_budget
-from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, Note, UpdateTable
+from keystead_operator.plan.actions import Action, ChangeIndexes, CreateTable, DeleteTable, Note, UpdateTable
 from keystead_operator.plan.splits import SPLITTING
 from keystead_operator.quorum import disruptions_allowed
 from keystead_operator.rescale_progress import RescaleProgress, progress
@@ -170,7 +170,7 @@ def _subject(action: Action, done: Round) -> str:
     match action:
         case CreateTable(table):
             return table.managed_by
-        case UpdateTable(_, manager) | DeleteTable(_, manager, _):
+        case UpdateTable(_, manager) | ChangeIndexes(_, manager) | DeleteTable(_, manager, _):
             return manager
         case _:
             return f"StorageCluster/{done.desired.cluster.name}"

@@ -22,6 +22,7 @@ from keystead_operator.node_status import partition_bytes
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
+    ChangeIndexes,
     CreateTable,
     DeleteTable,
     ForgetTable,
@@ -265,7 +266,7 @@ class KubeSubstrate:
                 if table.managed_by:
                     await self._hold(manager.removeprefix("Table/"))
                 await self.access.execute(action)
-            case MarkLeft() | DeleteTable() | UpdateSettings() | SetTarget() | PlanSplit():
+            case MarkLeft() | ChangeIndexes() | DeleteTable() | UpdateSettings() | SetTarget() | PlanSplit():
                 await self.access.execute(action)
             case ForgetTable(resource):
                 seen = self._cache.tables.get((self.frame.namespace, resource))

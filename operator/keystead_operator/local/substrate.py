@@ -19,6 +19,7 @@ from keystead_operator.node_status import NodeStatus, partition_bytes
 from keystead_operator.plan.actions import (
     Action,
     AddNode,
+    ChangeIndexes,
     CreateTable,
     DeleteTable,
     ForgetTable,
@@ -137,6 +138,7 @@ class LocalSubstrate:
                 MarkLeft()
                 | CreateTable()
                 | UpdateTable()
+                | ChangeIndexes()
                 | DeleteTable()
                 | UpdateSettings()
                 | SetTarget()

@@ -22,7 +22,7 @@ from keystead_operator.local.inspect import (
 )
 from keystead_operator.local.preflight import SupervisorRecord
 from keystead_operator.local.substrate import LocalSubstrate
-from keystead_operator.plan.actions import CreateTable, DeleteTable, ForgetTable, UpdateTable
+from keystead_operator.plan.actions import ChangeIndexes, CreateTable, DeleteTable, ForgetTable, UpdateTable
 from keystead_operator.rescale_progress import progress
 from keystead_operator.substrate import Failure, Round, reconcile
 
@@ -160,7 +160,7 @@ def _subject(failure: Failure, done: Round) -> str:
     match failure.action:
         case CreateTable(table):
             return table.managed_by
-        case UpdateTable(_, manager) | DeleteTable(_, manager, _):
+        case UpdateTable(_, manager) | ChangeIndexes(_, manager) | DeleteTable(_, manager, _):
             return manager
         case ForgetTable(resource):
             return f"Table/{resource}"

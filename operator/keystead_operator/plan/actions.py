@@ -3,7 +3,8 @@
 import msgspec
 
 from keystead_core.catalog.commands import ReplicaSpec, TableSpec
-from keystead_core.cluster_map import ClusterSettings
+from keystead_core.catalog.table_changes import IndexUnits
+from keystead_core.cluster_map import ClusterSettings, IndexSpec
 from keystead_core.ids import NodeId, PartitionId
 from keystead_operator.plan.state import Founder
 
@@ -78,9 +79,10 @@ class MarkLeft(msgspec.Struct, frozen=True, tag=True):
 
 
 class CreateTable(msgspec.Struct, frozen=True, tag=True):
-    """Make a table. Where one of that name exists, the catalog refuses."""
+    """Make a table with its indexes. Where one of that name exists, the catalog refuses."""
 
     table: TableSpec
+    indexes: tuple[IndexSpec, ...] = ()
 
 
 class UpdateTable(msgspec.Struct, frozen=True, tag=True):
@@ -88,6 +90,17 @@ class UpdateTable(msgspec.Struct, frozen=True, tag=True):
 
     table: TableSpec
     manager: str
+
+
+class ChangeIndexes(msgspec.Struct, frozen=True, tag=True):
+    """Have a global index come (`new`) or go (`old`, its name), or give some other units, in the name of the table's
+    manager. Done twice, the catalog refuses the second."""
+
+    table: str
+    manager: str
+    new: IndexSpec | None = None
+    old: str = ""
+    units: tuple[IndexUnits, ...] = ()
 
 
 class DeleteTable(msgspec.Struct, frozen=True, tag=True):
@@ -139,6 +152,7 @@ Action = (
     | MarkLeft
     | CreateTable
     | UpdateTable
+    | ChangeIndexes
     | DeleteTable
     | ForgetTable
     | UpdateSettings

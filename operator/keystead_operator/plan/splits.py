@@ -1,12 +1,14 @@
 """Splits that tables' units and declared numbers of partitions ask for. The decision is the core's (split/dial_up.py).
 
-Tables made through the API are looked at too: their units rise there. What is on its way is told by a note, before the
-first split is made and until the last has settled; taking the units back, or `max`, ends it where it stands.
+Tables made through the API are looked at too, as their units rise there, and global indexes, by units of their own.
+What is on its way is told by a note, before the first split is made and until the last has settled; taking the units
+back, or `max`, ends it where it stands.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
 
+from keystead_core.catalog.indexes import being_filled
 from keystead_core.cluster_map import ClusterMap, PartitionEntry, TableDefinition
 from keystead_core.split.dial_up import DialUp, PartitionLimits, dial_up, partitions_for
 from keystead_operator.plan.actions import Action, Note, PlanSplit
@@ -27,15 +29,13 @@ def plan_splits(desired: Desired, observed: Observed) -> Iterator[Action | Note]
     room = SPLITS_MAX - sum(entry.split is not None for entry in observed.map.partitions.values())
     for name, entries in sorted(_by_table(observed.map).items()):
         table = observed.map.tables[name]
-        if table.index_of or table.status != "ACTIVE":
+        if table.status != "ACTIVE" or being_filled(observed.map.tables, table):
             continue
         spec = declared.get(name)
         step = dial_up(entries, wanted_partitions(table, spec, limits))
         if not step.splits and not step.under_way:
             continue
         yield Note(table.managed_by or f"StorageCluster/{desired.cluster.name}", SPLITTING, said(name, entries, step))
-        if any(index.is_global for index in table.indexes):
-            continue
         for cut in step.cuts[: max(0, room)]:
             room -= 1
             yield PlanSplit(cut.partition, cut.at, "capacity")
@@ -45,7 +45,7 @@ def wanted_partitions(table: TableDefinition, spec: DeclaredTable | None, limits
     """What the units need, between what is declared."""
     wanted = partitions_for(table.read_units, table.write_units, limits) if table.read_units else 1
     if spec is None:
-        return wanted
+        return min(wanted, table.partitions_max) if table.partitions_max else wanted
     if spec.partitions_fixed:
         return spec.partitions
     wanted = max(wanted, spec.partitions)

@@ -8,6 +8,7 @@ from keystead_core.catalog.commands import TableSpec
 from keystead_core.catalog.tables import as_spec
 from keystead_core.cluster_map import ClusterMap, TableDefinition
 from keystead_operator.plan.actions import Action, CreateTable, DeleteTable, ForgetTable, Note, UpdateTable
+from keystead_operator.plan.indexes import plan_indexes
 from keystead_operator.plan.state import Desired, Observed
 from keystead_operator.spec.resources import DeclaredTable
 
@@ -39,7 +40,10 @@ def subject_of(spec: DeclaredTable) -> str:
 
 def _plan_creation(spec: DeclaredTable, cluster_map: ClusterMap) -> Iterator[Action | Note]:
     shortage = _shortage(spec, cluster_map)
-    yield shortage if shortage is not None else CreateTable(wanted_table(spec))
+    if shortage is not None:
+        yield shortage
+    else:
+        yield CreateTable(wanted_table(spec), (*spec.local_indexes, *(spec.global_indexes or ())))
 
 
 def _shortage(spec: DeclaredTable, cluster_map: ClusterMap) -> Note | None:
@@ -70,6 +74,13 @@ def _plan_update(spec: DeclaredTable, existing: TableDefinition, cluster_map: Cl
     if most and present > most:
         message = f"it has {present} partitions, and partitions are not merged: {most} are declared at most"
         yield Note(subject_of(spec), "ChangeNotSupported", message)
+    yield from _plan_definition(spec, existing, cluster_map)
+    yield from plan_indexes(spec, existing, cluster_map)
+
+
+def _plan_definition(
+    spec: DeclaredTable, existing: TableDefinition, cluster_map: ClusterMap
+) -> Iterator[Action | Note]:
     wanted = msgspec.structs.replace(wanted_table(spec), partitions=existing.partitions)
     if wanted == as_spec(existing):
         return

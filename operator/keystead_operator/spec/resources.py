@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from keystead_core.cluster_map import KeyAttribute
+from keystead_core.cluster_map import IndexSpec, KeyAttribute
 from keystead_operator.spec.capacity import capacity_settings
+from keystead_operator.spec.indexes import global_index_specs, local_index_specs
 
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -39,7 +40,7 @@ class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
 
     `partitions`: how many to create it with. `partitions_fixed`: the spec names a count. `partitions_max`: 0
     for none. `resource`: the name of the object. `deleting`: the object is being deleted. `write_quorum` is a number
-    here, never 0.
+    here, never 0. `global_indexes`: None where the spec says nothing of them.
     """
 
     resource: str
@@ -58,6 +59,8 @@ class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
     retain: bool = False
     tags: dict[str, str] = {}
     deleting: bool = False
+    global_indexes: tuple[IndexSpec, ...] | None = None
+    local_indexes: tuple[IndexSpec, ...] = ()
 
     @property
     def managed_by(self) -> str:
@@ -115,4 +118,6 @@ def declared_table(manifest: dict[str, Any], cluster: ClusterSpec) -> DeclaredTa
         retain=spec["deletionPolicy"] == "Retain",
         tags=spec.get("tags", {}),
         deleting="deletionTimestamp" in metadata,
+        global_indexes=global_index_specs(spec, types),
+        local_indexes=local_index_specs(spec, types),
     )

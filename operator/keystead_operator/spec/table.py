@@ -3,6 +3,13 @@
 from typing import Any, Final
 
 from keystead_operator.spec.crd import column, definition
+from keystead_operator.spec.indexes import (
+    USED_BY_AN_INDEX,
+    global_indexes_schema,
+    index_rules,
+    index_states_schema,
+    local_indexes_schema,
+)
 from keystead_operator.spec.schema import (
     LONG_MAX,
     Schema,
@@ -25,6 +32,7 @@ TABLE_NAME_PATTERN: Final = r"^[a-zA-Z0-9_.-]+$"
 UNITS_MAX: Final = 40_000_000
 PARTITIONS_MAX: Final = 100_000
 REPLICAS_MAX: Final = 7
+ATTRIBUTES_MAX: Final = 64
 
 
 def _attributes() -> Schema:
@@ -36,8 +44,14 @@ def _attributes() -> Schema:
         },
         required=("name", "type"),
     )
-    described = list_map("The attributes that keys are made of.", attribute, key="name", items_max=16, minItems=1)
-    return with_rules(described, rule("self == oldSelf", "attributes are immutable"))
+    attribute = with_rules(attribute, rule("self.type == oldSelf.type", "the type of an attribute is immutable"))
+    return list_map(
+        "The attributes that keys of the table and of its indexes are made of.",
+        attribute,
+        key="name",
+        items_max=ATTRIBUTES_MAX,
+        minItems=1,
+    )
 
 
 def _key_schema() -> Schema:
@@ -56,15 +70,15 @@ def _key_schema() -> Schema:
     )
 
 
-def _capacity() -> Schema:
+def _capacity(description: str, **more: Any) -> Schema:
     schema = struct(
-        "Provisioned units, or on demand.",
+        description,
         {
             "onDemand": boolean("Take what comes."),
             "read": long("Read capacity units.", 1, UNITS_MAX),
             "write": long("Write capacity units.", 1, UNITS_MAX),
         },
-        default={"onDemand": True},
+        **more,
     )
     return with_rules(
         schema,
@@ -114,7 +128,9 @@ def _spec() -> Schema:
             "replicas": integer("Voters of each partition; the cluster's if absent.", 1, REPLICAS_MAX),
             "writeQuorum": integer("Voters that hold a write before it is acknowledged.", 1, REPLICAS_MAX),
             "durableZones": integer("Zones that hold a write before it is acknowledged.", 1, REPLICAS_MAX),
-            "capacity": _capacity(),
+            "capacity": _capacity("Provisioned units, or on demand.", default={"onDemand": True}),
+            "globalIndexes": global_indexes_schema(_capacity("Units of its own; those of the table if absent.")),
+            "localIndexes": local_indexes_schema(),
             "partitions": _partitions(),
             "deletionProtection": boolean("Refuse to delete the table and its rows.", default=False),
             "deletionPolicy": choice(
@@ -136,8 +152,8 @@ def _spec() -> Schema:
         ),
         rule(
             "self.attributes.all(a, a.name == self.keySchema.hashKey"
-            " || (has(self.keySchema.rangeKey) && a.name == self.keySchema.rangeKey))",
-            "every attribute must be used by keySchema",
+            f" || (has(self.keySchema.rangeKey) && a.name == self.keySchema.rangeKey) || {USED_BY_AN_INDEX})",
+            "every attribute must be used by keySchema or an index",
         ),
         rule(
             "!has(self.writeQuorum) || !has(self.replicas)"
@@ -149,6 +165,7 @@ def _spec() -> Schema:
             "durableZones must not be above replicas",
         ),
         rule("has(self.tableName) == has(oldSelf.tableName)", "tableName is immutable"),
+        *index_rules(),
     )
 
 
@@ -165,6 +182,7 @@ def _status() -> Schema:
             "replicas": text("Level replicas of all that should be, as 6/6.", length_max=32),
             "capacity": text("The capacity in words.", length_max=64),
             "mastersBalanced": text("Largest and smallest number of masters of a node, as 3-2.", length_max=32),
+            "indexes": index_states_schema(),
             "splits": text("How far the table is on its way to more partitions.", length_max=256),
             "pendingChanges": string_set(
                 "Declared changes that cannot be carried out, and why.", text("One.", length_max=512), items_max=32
