@@ -13,7 +13,8 @@ from keystead_core.indexes.feed import RowChanged, decode_changes_read, decode_f
 from keystead_core.log.entries import LogPoint
 from keystead_core.log.ops import Change
 from keystead_core.log.record import Kind, Record
-from keystead_node.storage.row_store import Beside, RowStore, SplitHere
+from keystead_node.storage.row_layout import Beside, SplitHere
+from keystead_node.storage.row_store import RowStore
 
 BESIDE_KINDS: Final = frozenset((Kind.TABLE_DEFINITION, Kind.INDEX_FEED, Kind.CHANGES_READ, Kind.SPLIT))
 

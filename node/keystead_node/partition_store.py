@@ -26,7 +26,8 @@ from keystead_node.durable_file import sync_directory, write_durably
 from keystead_node.errors import NotMaster
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore, SegmentStore
 from keystead_node.storage.faults import file_io
-from keystead_node.storage.row_store import RowRange, RowStore
+from keystead_node.storage.row_layout import RowRange
+from keystead_node.storage.row_store import RowStore
 from keystead_node.storage.row_stores import RowStores
 
 log = structlog.get_logger("partition_store")

@@ -31,7 +31,7 @@ from keystead_node.errors import (
 )
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.rows import LocalRows
-from keystead_node.storage.row_store import COLLECTIONS
+from keystead_node.storage.row_layout import COLLECTIONS
 from keystead_node.transport import requests as rq
 
 T = TypeVar("T")

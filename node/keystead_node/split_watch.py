@@ -16,7 +16,8 @@ from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.map_keeper import MapKeeper
 from keystead_node.shell import Shell
 from keystead_node.storage.faults import DiskFailed, DiskFull
-from keystead_node.storage.row_store import RowRange, RowStore
+from keystead_node.storage.row_layout import RowRange
+from keystead_node.storage.row_store import RowStore
 from keystead_node.ui.loads import ReplicaLoad
 
 log = structlog.get_logger("splits")

@@ -110,7 +110,12 @@ def test_status_says_where_the_picture_is(running: Any) -> None:
 
 def watching(keystead: Any, **streams: Any) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "keystead_cli.main", "status", "--watch"]
-    return subprocess.Popen(command, env=keystead.environment, **streams)
+    return subprocess.Popen(command, env=keystead.environment, preexec_fn=_may_be_interrupted, **streams)
+
+
+def _may_be_interrupted() -> None:
+    """Whatever the tests were started by: a shell has its background jobs ignore the signal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_watch_shows_the_cluster_again_and_again_until_it_is_interrupted(running: Any) -> None:

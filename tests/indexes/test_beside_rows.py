@@ -21,7 +21,7 @@ from keystead_core.log.entries import EMPTY_LOG, LogPoint
 from keystead_core.log.ops import ChangesError, encode_change
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_node.partition_store import PartitionStore, PartitionStores
-from keystead_node.storage.row_store import COLLECTIONS
+from keystead_node.storage.row_layout import COLLECTIONS
 from keystead_node.storage.row_stores import RowStores
 from tests.indexes.rows import ALL, BY_CITY, BY_WHEN, SOURCE, indexes, row, rows
 

@@ -13,7 +13,8 @@ from keystead_core.ids import PartitionId
 from keystead_core.indexes.feed import decode_row_changed
 from keystead_core.items import decode_row
 from keystead_node import index_feeder
-from keystead_node.storage.row_store import RowStore, SplitHere
+from keystead_node.storage.row_layout import SplitHere
+from keystead_node.storage.row_store import RowStore
 from keystead_node.transport import requests as rq
 from tests.indexes.feed_world import RULE, World, simulate
 

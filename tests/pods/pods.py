@@ -183,7 +183,7 @@ class Pods:
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        self.wait(f"table {name} serves", lambda: _put(client, name, "first"))
+        self.wait(f"table {name} serves", lambda: writes(client, "first", name))
 
     def wait(self, what: str, done: Callable[[], Any], seconds: float = STARTING_SECONDS_MAX) -> Any:
         """What `done` answers once that is true of it."""
@@ -215,7 +215,8 @@ def reads(client: Any, key: str) -> bool:
         return False
 
 
-def _put(client: Any, table: str, key: str) -> bool:
+def writes(client: Any, key: str, table: str = "items") -> bool:
+    """Whether it is acknowledged."""
     try:
         client.put_item(TableName=table, Item={"pk": {"S": key}})
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):

@@ -18,7 +18,8 @@ from keystead_core.split.record import Split
 from keystead_node.errors import NotMaster
 from keystead_node.partition_store import PartitionStore
 from keystead_node.storage.cold_log import ColdError
-from keystead_node.storage.row_store import RowRange, RowStore
+from keystead_node.storage.row_layout import RowRange
+from keystead_node.storage.row_store import RowStore
 from tests.sim import database
 from tests.sim.database import Files
 from tests.sim.segments import SegmentFiles

@@ -16,7 +16,8 @@ from keystead_core.log.ops import encode_change
 from keystead_core.log.record import Kind, Record, make_record
 from keystead_core.split.record import Split, encode_split
 from keystead_node.partition_store import PartitionStore, PartitionStores
-from keystead_node.storage.row_store import COLLECTIONS, RowStore
+from keystead_node.storage.row_layout import COLLECTIONS
+from keystead_node.storage.row_store import RowStore
 from keystead_node.storage.row_stores import RowStores
 from tests.indexes.rows import BY_CITY, BY_PLACE, BY_WHEN, SOURCE, indexes, row
 

@@ -1,16 +1,6 @@
 """The rows of one replica: a RocksDB database, without a WAL of its own, because the partition's log is one.
 
-    key "r" + row key                      a row
-    key "i" + index id (u8) + entry key    an entry of a local index
-    key "i" + 254 + collection             stored bytes (u64) of the items of one partition key, with their entries
-    key "c" + LSN (u64) + number (u32)     a change of a row that its global indexes do not have yet
-    key "m" + name                         what the store keeps about itself; "mapplied" is the LSN applied, "mindexes"
-                                           the indexes, "mfeed" + partition (u64) up to where its changes are in here;
-                                           "mrange" the range of the rows that count, where a split has narrowed it,
-                                           "msplit" + partition (u64) a split, while the rows of that right half stay;
-                                           "mforebears" whose log the partition's own goes on from
-
-Numbers in keys are big-endian.
+What is where in it, row_layout.py says.
 
 Each `apply` writes rows and `applied_lsn` in one WriteBatch of the one column family, so that a crash at any moment
 leaves the rows exactly as of the LSN that is found with them: less than was applied, never a mixture.
@@ -20,11 +10,10 @@ Opening takes about 10 ms: call `RowStores.open` (row_stores.py) from a thread. 
 batches are kept small; `flush` gives it up and belongs into a thread.
 """
 
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import rocksdict
@@ -35,21 +24,24 @@ from keystead_core.indexes.feed import Forebear
 from keystead_core.log.entries import LogPoint
 from keystead_core.split.record import Split, decode_split
 from keystead_node.storage.faults import DiskFailed, DiskFull
-
-ROW: Final = b"r"
-META: Final = b"m"
-_INDEX: Final = b"i"
-_CHANGE: Final = b"c"
-_APPLIED: Final = b"mapplied"
-_INDEXES: Final = b"indexes"
-_FEED: Final = b"feed"
-_RANGE: Final = b"range"
-_SPLIT: Final = b"split"
-_FOREBEARS: Final = b"forebears"
-_LSN: Final = struct.Struct(">Q")
-COLLECTIONS: Final = 254
-"""In the place of a local index's id, which is never so high."""
-_CHANGE_KEY: Final = struct.Struct(">QI")
+from keystead_node.storage.row_layout import (
+    APPLIED,
+    CHANGE,
+    CHANGE_KEY,
+    COLLECTIONS,
+    FEED,
+    FOREBEARS,
+    INDEX,
+    INDEXES,
+    LSN,
+    META,
+    RANGE,
+    ROW,
+    SPLIT,
+    Beside,
+    RowRange,
+    SplitHere,
+)
 
 
 class RowStoreDamaged(Exception):
@@ -67,38 +59,6 @@ class RowBudget(msgspec.Struct, frozen=True):
     lag_seconds: float = 10.0
     background_jobs: int = 2
     max_databases: int = 1024
-
-
-class Beside(msgspec.Struct):
-    """What one `apply` writes beside rows. `entries`: of local indexes, with the index's id; `collections`: bytes of
-    items by partition key; `changes`: kept for global
-    ones, by LSN; `read_upto`: changes up to there go; `indexes`: the indexes from now on; `fed`: up to where changes of
-    other partitions are in the rows; `splits`: that give the right half away."""
-
-    entries: list[tuple[int, bytes, bytes | None]] = []
-    collections: dict[bytes, int] = {}
-    changes: list[tuple[Lsn, bytes]] = []
-    read_upto: Lsn = 0
-    indexes: bytes | None = None
-    fed: dict[PartitionId, Lsn] = {}
-    splits: list["SplitHere"] = []
-
-
-class SplitHere(msgspec.Struct, frozen=True, array_like=True):
-    """A split, and what beside the rows the right half begins with, as of the record: the copy that it is made of may
-    be of a later time. `left`: the partition whose log goes on (0: written before there was more than point and body);
-    `indexes`, `fed`, `forebears`: as in the store."""
-
-    point: LogPoint
-    body: bytes
-    left: PartitionId = PartitionId(0)
-    indexes: bytes | None = None
-    fed: dict[PartitionId, Lsn] = {}
-    forebears: list[Forebear] = []
-
-
-RowRange = tuple[bytes, bytes | None]
-"""Row keys [low, high); None: no end."""
 
 
 class RowStore:
@@ -154,21 +114,21 @@ class RowStore:
                 size += len(key) + len(value)
         if beside is not None:
             size += self._write_beside(batch, beside)
-        batch.put(_APPLIED, _LSN.pack(applied_lsn))
+        batch.put(APPLIED, LSN.pack(applied_lsn))
         if not self._unflushed_bytes:
             self.lagging_since = time.monotonic()
         self._write(batch)
         self._applied = applied_lsn
-        self._unflushed_bytes += size + len(_APPLIED)
+        self._unflushed_bytes += size + len(APPLIED)
 
     def _write_beside(self, batch: Any, beside: Beside) -> int:
         """Adds to a batch; returns the bytes."""
         size = 0
         for number, (lsn, changed) in enumerate(beside.changes):
-            batch.put(_CHANGE + _CHANGE_KEY.pack(lsn, number), changed)
+            batch.put(CHANGE + CHANGE_KEY.pack(lsn, number), changed)
             size += len(changed)
         if beside.read_upto:
-            batch.delete_range(_CHANGE, _CHANGE + _CHANGE_KEY.pack(beside.read_upto + 1, 0))
+            batch.delete_range(CHANGE, CHANGE + CHANGE_KEY.pack(beside.read_upto + 1, 0))
         for index, key, value in beside.entries:
             if value is None:
                 batch.delete(_space(index) + key)
@@ -177,29 +137,29 @@ class RowStore:
                 size += len(value)
         for collection, stored in beside.collections.items():
             if stored > 0:
-                batch.put(_space(COLLECTIONS) + collection, _LSN.pack(stored))
+                batch.put(_space(COLLECTIONS) + collection, LSN.pack(stored))
             else:
                 batch.delete(_space(COLLECTIONS) + collection)
         if beside.indexes is not None:
-            batch.put(META + _INDEXES, beside.indexes)
+            batch.put(META + INDEXES, beside.indexes)
         for source, lsn in beside.fed.items():
-            batch.put(META + _FEED + _LSN.pack(source), _LSN.pack(lsn))
+            batch.put(META + FEED + LSN.pack(source), LSN.pack(lsn))
         for here in beside.splits:
             split = decode_split(here.body)
-            batch.put(META + _SPLIT + _LSN.pack(split.right), msgspec.msgpack.encode(here))
-            batch.put(META + _RANGE, msgspec.msgpack.encode((split.low, split.at)))
+            batch.put(META + SPLIT + LSN.pack(split.right), msgspec.msgpack.encode(here))
+            batch.put(META + RANGE, msgspec.msgpack.encode((split.low, split.at)))
         return size
 
     def row_range(self) -> RowRange | None:
         """The range of the rows that count, where a split has narrowed it; what is beside it belongs to others."""
-        value = self.get_meta(_RANGE)
+        value = self.get_meta(RANGE)
         return None if value is None else msgspec.msgpack.decode(value, type=RowRange)
 
     def splits(self) -> list[tuple[LogPoint, Split]]:
         """The splits whose right halves are still here, in order of the right halves' ids."""
         found = []
-        for key, value in self._range(META, _SPLIT, None):
-            if not key.startswith(_SPLIT):
+        for key, value in self._range(META, SPLIT, None):
+            if not key.startswith(SPLIT):
                 break
             here = msgspec.msgpack.decode(value, type=SplitHere)
             found.append((here.point, decode_split(here.body)))
@@ -207,7 +167,7 @@ class RowStore:
 
     def forebears(self) -> list[Forebear]:
         """Whose log the partition's own goes on from, the oldest first."""
-        value = self.get_meta(_FOREBEARS)
+        value = self.get_meta(FOREBEARS)
         return [] if value is None else msgspec.msgpack.decode(value, type=list[Forebear])
 
     def become_right(self, point: LogPoint, split: Split) -> None:
@@ -216,7 +176,7 @@ class RowStore:
         Nothing of the right half is written by the left group behind the split, so they are the same at any time; what
         goes on beside them was noted with the split. Flushed when it returns. Raises DiskFailed or DiskFull.
         """
-        noted = self.get_meta(_SPLIT + _LSN.pack(split.right))
+        noted = self.get_meta(SPLIT + LSN.pack(split.right))
         here = None if noted is None else msgspec.msgpack.decode(noted, type=SplitHere)
         self._become(point, (split.at, split.high), here)
 
@@ -235,9 +195,9 @@ class RowStore:
                 self._delete(batch, space, high, None)
         if here is not None:
             self._begin_beside(batch, point.lsn, here)
-        batch.delete_range(META + _SPLIT, _next(META + _SPLIT))
-        batch.put(META + _RANGE, msgspec.msgpack.encode((low, high)))
-        batch.put(_APPLIED, _LSN.pack(point.lsn))
+        batch.delete_range(META + SPLIT, _next(META + SPLIT))
+        batch.put(META + RANGE, msgspec.msgpack.encode((low, high)))
+        batch.put(APPLIED, LSN.pack(point.lsn))
         self._write(batch)
         self._applied = self._durable_applied = point.lsn
         self.flush()
@@ -246,24 +206,24 @@ class RowStore:
     def _begin_beside(batch: Any, lsn: Lsn, here: SplitHere) -> None:
         """What is beside the rows as of the split. Changes kept up to there stay, those of the other half among them:
         they are a history that goes out as one."""
-        batch.delete_range(_CHANGE + _CHANGE_KEY.pack(lsn + 1, 0), _next(_CHANGE))
+        batch.delete_range(CHANGE + CHANGE_KEY.pack(lsn + 1, 0), _next(CHANGE))
         if not here.left:
             return
-        batch.put(META + _FOREBEARS, msgspec.msgpack.encode([*here.forebears, Forebear(here.left, lsn)]))
+        batch.put(META + FOREBEARS, msgspec.msgpack.encode([*here.forebears, Forebear(here.left, lsn)]))
         if here.indexes is not None:
-            batch.put(META + _INDEXES, here.indexes)
+            batch.put(META + INDEXES, here.indexes)
         else:
-            batch.delete(META + _INDEXES)
-        batch.delete_range(META + _FEED, _next(META + _FEED))
+            batch.delete(META + INDEXES)
+        batch.delete_range(META + FEED, _next(META + FEED))
         for source, upto in here.fed.items():
-            batch.put(META + _FEED + _LSN.pack(source), _LSN.pack(upto))
+            batch.put(META + FEED + LSN.pack(source), LSN.pack(upto))
 
     def let_go(self, split: Split) -> None:
         """The right half has its rows: they go from here. In a crash they may come back, and go again."""
         batch = self._engine.WriteBatch(raw_mode=True)
         for space in self._spaces():
             self._delete(batch, space, split.at, split.high)
-        batch.delete(META + _SPLIT + _LSN.pack(split.right))
+        batch.delete(META + SPLIT + LSN.pack(split.right))
         self._write(batch)
 
     def compact(self, low: bytes, high: bytes | None) -> None:
@@ -286,30 +246,30 @@ class RowStore:
 
     def indexes(self) -> bytes | None:
         """The indexes as last applied, encoded; None: there never were any."""
-        return self.get_meta(_INDEXES)
+        return self.get_meta(INDEXES)
 
     def collection_bytes(self, collection: bytes) -> int:
         """Stored bytes of the items of one partition key and of their entries, where there are local indexes."""
         value = self._get(_space(COLLECTIONS) + collection)
-        return int(_LSN.unpack(value)[0]) if value is not None else 0
+        return int(LSN.unpack(value)[0]) if value is not None else 0
 
     def fed_upto(self, source: PartitionId) -> Lsn:
         """Up to where the changes of another partition are in the rows; 0: none are."""
-        value = self.get_meta(_FEED + _LSN.pack(source))
-        return int(_LSN.unpack(value)[0]) if value is not None else 0
+        value = self.get_meta(FEED + LSN.pack(source))
+        return int(LSN.unpack(value)[0]) if value is not None else 0
 
     def fed(self) -> dict[PartitionId, Lsn]:
         """The same of all partitions whose changes are in the rows."""
-        found = self._range(META, _FEED, _next(_FEED))
-        return {PartitionId(_LSN.unpack(key[len(_FEED) :])[0]): _LSN.unpack(value)[0] for key, value in found}
+        found = self._range(META, FEED, _next(FEED))
+        return {PartitionId(LSN.unpack(key[len(FEED) :])[0]): LSN.unpack(value)[0] for key, value in found}
 
     def changes(self, after: Lsn, upto: Lsn, count_max: int, bytes_max: int) -> list[tuple[Lsn, bytes]]:
         """Changes kept for global indexes, LSN and encoding, of (after, upto]; all those of an LSN, or none."""
         found: list[tuple[Lsn, bytes]] = []
         size = 0
-        low, high = _CHANGE_KEY.pack(after + 1, 0), _CHANGE_KEY.pack(upto + 1, 0)
-        for key, value in self._range(_CHANGE, low, high):
-            lsn = _CHANGE_KEY.unpack(key)[0]
+        low, high = CHANGE_KEY.pack(after + 1, 0), CHANGE_KEY.pack(upto + 1, 0)
+        for key, value in self._range(CHANGE, low, high):
+            lsn = CHANGE_KEY.unpack(key)[0]
             if found and lsn != found[-1][0] and (len(found) >= count_max or size >= bytes_max):
                 break
             found.append((lsn, value))
@@ -321,7 +281,7 @@ class RowStore:
         assert applied_lsn >= self._applied
         batch = self._engine.WriteBatch(raw_mode=True)
         batch.delete_range(ROW + low, _next(ROW) if high is None else ROW + high)
-        batch.put(_APPLIED, _LSN.pack(applied_lsn))
+        batch.put(APPLIED, LSN.pack(applied_lsn))
         self._write(batch)
         self._applied = applied_lsn
 
@@ -399,7 +359,7 @@ class RowStore:
 
     def put_meta(self, name: bytes, value: bytes) -> None:
         """Keeps a fact about the store itself; durable with the next flush."""
-        assert META + name != _APPLIED
+        assert META + name != APPLIED
         batch = self._engine.WriteBatch(raw_mode=True)
         batch.put(META + name, value)
         self._write(batch)
@@ -454,13 +414,13 @@ class RowStore:
             raise failure_of(self.path, error) from error
 
     def _read_applied(self) -> Lsn:
-        value = self._db.get(_APPLIED)
-        return int(_LSN.unpack(value)[0]) if value is not None else 0
+        value = self._db.get(APPLIED)
+        return int(LSN.unpack(value)[0]) if value is not None else 0
 
 
 def _space(index: int) -> bytes:
     """What the keys of rows, or of a local index's entries, begin with."""
-    return ROW if index == 0 else _INDEX + bytes((index,))
+    return ROW if index == 0 else INDEX + bytes((index,))
 
 
 def _next(space: bytes) -> bytes:
