@@ -162,9 +162,15 @@ class Cluster:
         return found
 
     def masters(self, table: str) -> list[str]:
-        """The node that masters each partition, in key order. Raises AssertionError where one has none."""
-        found = [partition["master"] for partition in self.partitions(table)]
-        assert found and all(found), f"{table} has a partition without a master: {found}"
+        """The node that masters each partition, in key order. A machine that stands still for longer than a lease
+        costs a master; the next one is waited for. Raises AssertionError where a partition gets none."""
+        found: list[str] = []
+
+        def are_known() -> bool:
+            found[:] = [partition["master"] for partition in self.partitions(table)]
+            return bool(found) and all(found)
+
+        self.wait_until(f"every partition of {table} has a master", are_known, 60)
         return found
 
     def table_serves(self, table: str) -> bool:

@@ -86,19 +86,20 @@ def test_volumes_that_come_back_at_once_beside_their_recovered_partition_serve_n
 ) -> None:
     lossy = Lossy(five, "returning")
     name = f"{lossy.table}/{lossy.partition}"
+    five.masters(lossy.table)
     assert "has a master" in lossy.refused(name, "--accept-data-loss")
     assert "cannot be recovered" in lossy.refused("catalog/1", "--accept-data-loss")
     ids = {one: lossy.id_of(one) for one in lossy.lost}
     with five.held_down(*lossy.lost):
         kept = {one: five.take_volume_away(one) for one in lossy.lost}
-        five.wait_until("nobody serves", lambda: not lossy.serves(), 20)
+        five.wait_until("nobody serves", lambda: not lossy.serves(), 60)
         assert "start it" in lossy.refused(name, "--accept-data-loss")
         gone = [option for one in lossy.lost for option in ("--gone", one)]
         assert "say --accept-data-loss" in lossy.refused(name, *gone)
         assert "answers: it is not gone" in lossy.refused(name, *gone, "--accept-data-loss", "--gone", lossy.survivor)
         said = lossy.recover(*gone)
         assert "is lost" in said and all(ids[one] in said for one in lossy.lost), said
-        five.wait_until("it serves", lossy.serves, 20)
+        five.wait_until("it serves", lossy.serves, 60)
         lossy.check(five.endpoint(lossy.survivor))
         lossy.put(five.endpoint(lossy.survivor), "after", ITEMS)
         for one in lossy.lost:
@@ -108,8 +109,8 @@ def test_volumes_that_come_back_at_once_beside_their_recovered_partition_serve_n
         with five.run_by_hand(*lossy.lost) as returned:
             _demand_nothing_is_served(five, lossy)
             five_links.heal()
-            assert {process.wait(30) for process in returned} == {EXIT_RENOUNCED}
-    five.wait_until("others in their places", lambda: _are_others(five, set(ids.values())), 90)
+            assert {process.wait(60) for process in returned} == {EXIT_RENOUNCED}
+    five.wait_until("others in their places", lambda: _are_others(five, set(ids.values())), 120)
     five.wait_until("whole again", lambda: five.all_level(lossy.table), LEVEL_SECONDS_MAX)
     for endpoint in five.endpoints():
         lossy.check(endpoint)
@@ -123,8 +124,8 @@ def test_lost_volumes_are_known_and_a_crash_of_anybody_meanwhile_loses_nothing(f
     with five.held_down(*lossy.lost):
         for one in lossy.lost:
             five.delete_volume(one)
-    five.wait_until("others in their places", lambda: _are_others(five, set(ids.values())), 90)
-    five.wait_until("nobody serves", lambda: not lossy.serves(), 20)
+    five.wait_until("others in their places", lambda: _are_others(five, set(ids.values())), 120)
+    five.wait_until("nobody serves", lambda: not lossy.serves(), 60)
     said = lossy.recover("--no-wait")
     assert all(ids[one] in said for one in lossy.lost), said
     five.kill_and_wait_for_restart(lossy.survivor)
@@ -136,7 +137,7 @@ def test_lost_volumes_are_known_and_a_crash_of_anybody_meanwhile_loses_nothing(f
     for endpoint in five.endpoints():
         lossy.check(endpoint)
     with five.held_down(lossy.survivor):
-        five.wait_until("another takes over", lossy.serves, 30)
+        five.wait_until("another takes over", lossy.serves, 60)
         lossy.check(five.endpoint(lossy.lost[0]))
 
 
@@ -161,7 +162,7 @@ def _are_others(cluster: Cluster, gone: set[str]) -> bool:
 
 def _demand_nothing_is_served(cluster: Cluster, lossy: Lossy) -> None:
     """Two of three voters are there, with rows and each other, and none of them leads, as long as one looks."""
-    cluster.wait_until("the old volumes are back", lambda: all(_replica(cluster, n, lossy) for n in lossy.lost), 30)
+    cluster.wait_until("the old volumes are back", lambda: all(_replica(cluster, n, lossy) for n in lossy.lost), 60)
     end = time.monotonic() + CUT_SECONDS
     while time.monotonic() < end:
         for name in lossy.lost:
