@@ -82,7 +82,7 @@ def test_declared_global_indexes_are_queried(cluster: Cluster, dynamodb: Any) ->
         ["customer", "orderId", "state", "city", "placedAt", "price"], "placedAt", state="sent", city="Rome"
     )
     assert by_state and by_place
-    cluster.wait_until("by-state has them", lambda: query(dynamodb, "by-state", state="open") == by_state, 30)
+    cluster.wait_until("by-state has them", lambda: query(dynamodb, "by-state", state="open") == by_state, 60)
     cluster.wait_until(
         "by-place has them", lambda: query(dynamodb, "by-place", state="sent", city="Rome") == by_place, 30
     )
@@ -107,6 +107,6 @@ def test_index_is_added_and_another_dropped_by_an_apply(cluster: Cluster, dynamo
     wanted = dict.fromkeys(("by-city", "by-state", "by-price"), ("ACTIVE", False))
     cluster.wait_until("the indexes are as declared", lambda: states(cluster) == wanted, 60)
     lima = expected([], "price", city="Lima")
-    cluster.wait_until("by-city is filled", lambda: query(dynamodb, "by-city", city="Lima") == lima, 30)
+    cluster.wait_until("by-city is filled", lambda: query(dynamodb, "by-city", city="Lima") == lima, 60)
     described = dynamodb.describe_table(TableName=TABLE)["Table"]["GlobalSecondaryIndexes"]
     assert sorted(index["IndexName"] for index in described) == ["by-city", "by-state"]

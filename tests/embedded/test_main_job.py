@@ -152,7 +152,7 @@ def test_a_node_in_maintenance_masters_nothing_and_takes_part_again(cluster: Clu
     assert states[name] == "maintenance"
     client(cluster.endpoint(name)).put_item(TableName="orders", Item=order("carol", 1))
     cluster.cli("node", "resume", name)
-    cluster.wait_until("all are level", lambda: cluster.all_level("orders"), 30)
+    cluster.wait_until("all are level", lambda: cluster.all_level("orders"), 60)
     assert consistent_get(cluster.endpoint(name), order("carol", 1)) == order("carol", 1)
 
 

@@ -53,5 +53,5 @@ def test_too_few_nodes_for_the_replicas_are_refused_and_nothing_moves(tmp_path: 
         before = groups(cluster, TABLE)
         declare(cluster, 2, replicas=2)
         report = cluster.data / "run" / "reconcile.json"
-        cluster.wait_until("it is refused", lambda: "ScaleInBlocked" in report.read_text(), 30)
+        cluster.wait_until("it is refused", lambda: "ScaleInBlocked" in report.read_text(), 60)
         assert groups(cluster, TABLE) == before and len(zones(cluster)) == 3

@@ -103,7 +103,7 @@ def test_a_declared_table_keeps_its_manifests_settings_and_takes_a_time_to_live(
     ttl = {"AttributeName": "until", "Enabled": True}
     first.update_time_to_live(TableName="orders", TimeToLiveSpecification=ttl)
     cluster.cli("apply", "-f", "-", stdin=_with_tags((REPOSITORY / "examples" / "orders.yaml").read_text()))
-    cluster.wait_until("the manifest's tags are there", lambda: _tags(first, arn) == {"team": "shop"}, 30)
+    cluster.wait_until("the manifest's tags are there", lambda: _tags(first, arn) == {"team": "shop"}, 60)
     described = first.describe_time_to_live(TableName="orders")["TimeToLiveDescription"]
     assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "until"}
 

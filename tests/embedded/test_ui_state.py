@@ -82,7 +82,7 @@ def test_a_node_that_is_away_is_shown_as_silent_and_comes_back(cluster: Cluster)
         seen = state(cluster)
         roles = {r["role"] for t in seen["tables"] for p in t["partitions"] for r in p["replicas"]}
         assert "silent" in roles
-    cluster.wait_until("it is back", lambda: _problem(state(cluster), away) is None, 30)
+    cluster.wait_until("it is back", lambda: _problem(state(cluster), away) is None, 60)
 
 
 def _problem(seen: Any, name: str) -> str | None:

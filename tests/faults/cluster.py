@@ -224,7 +224,7 @@ class Cluster:
     def kill_and_wait_for_restart(self, name: str) -> None:
         pid = self.pid(name)
         self.kill(name)
-        self.wait_until(f"{name} is started again", lambda: self.pid(name) not in (0, pid), 30)
+        self.wait_until(f"{name} is started again", lambda: self.pid(name) not in (0, pid), 60)
 
     @contextlib.contextmanager
     def frozen(self, name: str) -> Iterator[None]:

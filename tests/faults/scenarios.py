@@ -100,7 +100,7 @@ def fail_an_fsync(cluster: Cluster, links: Links, table: str, rng: random.Random
     name = rng.choice(cluster.names())
     pid = cluster.pid(name)
     cluster.set_disk_faults(name, fail_fsync=True)
-    cluster.wait_until(f"{name} stops when fdatasync fails", lambda: cluster.pid(name) != pid, 30)
+    cluster.wait_until(f"{name} stops when fdatasync fails", lambda: cluster.pid(name) != pid, 60)
     cluster.set_disk_faults(name)
     return f"fdatasync of {name} failed, the process ended"
 
@@ -109,7 +109,7 @@ def fail_a_write(cluster: Cluster, links: Links, table: str, rng: random.Random)
     name = rng.choice(cluster.names())
     pid = cluster.pid(name)
     cluster.set_disk_faults(name, eio_write=True)
-    cluster.wait_until(f"{name} stops when a write fails", lambda: cluster.pid(name) != pid, 30)
+    cluster.wait_until(f"{name} stops when a write fails", lambda: cluster.pid(name) != pid, 60)
     cluster.set_disk_faults(name)
     return f"EIO at a write of {name}, the process ended"
 

@@ -41,9 +41,9 @@ def test_a_master_without_space_gives_way_to_a_node_that_has_some(cluster: Clust
         pid = cluster.pid(full)
         cluster.set_disk_faults(full, enospc=True)
         try:
-            moved = cluster.wait_until("others are masters", lambda: _masters_are_others(cluster, table, full), 20)
+            moved = cluster.wait_until("others are masters", lambda: _masters_are_others(cluster, table, full), 60)
             answered = load.count("write")
-            cluster.wait_until("writes go on", lambda: load.count("write") > answered + 20, 20)
+            cluster.wait_until("writes go on", lambda: load.count("write") > answered + 20, 60)
             assert cluster.pid(full) == pid, "the node stopped: it was a failover, not a hand-over"
         finally:
             cluster.set_disk_faults(full)
@@ -113,7 +113,7 @@ def test_a_really_full_file_system_loses_nothing_and_serves_again_once_there_is_
         def fill(cluster: Cluster, links: Links, table: str, rng: random.Random) -> str:
             _fill_up(ballast)
             refused_before = load.errors.copy()
-            cluster.wait_until("reads are still served", lambda: _reads_go_on(load), 20)
+            cluster.wait_until("reads are still served", lambda: _reads_go_on(load), 60)
             ballast.unlink()
             refused = {kind: n - refused_before.get(kind, 0) for kind, n in load.errors.items()}
             return f"file system full; answers meanwhile: {refused}"

@@ -42,7 +42,7 @@ def table(cluster: Cluster) -> Iterator[Any]:
         ],
         Tags=[{"Key": "keystead:partitions", "Value": "2"}],
     )
-    cluster.wait_until("the table is active", lambda: _status(db) == "ACTIVE", 30)
+    cluster.wait_until("the table is active", lambda: _status(db) == "ACTIVE", 60)
     yield db
     db.delete_table(TableName=TABLE)
 

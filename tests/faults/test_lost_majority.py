@@ -16,7 +16,7 @@ def test_one_of_two_lost_volumes_put_back_brings_everything_back(cluster: Cluste
             kept = [cluster.take_volume_away(name) for name in (returning, lost)]
         cluster.wait_until("both run over new volumes", lambda: _have_new_ids(cluster, ids, {returning, lost}), 60)
         either = sorted([[ids[returning]], [ids[lost]]])
-        cluster.wait_until("nobody serves", lambda: _nobody_serves(cluster, table), 20)
+        cluster.wait_until("nobody serves", lambda: _nobody_serves(cluster, table), 60)
         for partition in cluster.partitions(table):
             assert sorted(partition["waysBack"]) == either, partition
         said = cluster.cli("why", table)

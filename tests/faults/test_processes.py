@@ -26,7 +26,7 @@ def test_another_node_serves_after_kill_9_of_the_masters_node(cluster: Cluster, 
             others = [endpoint for endpoint in cluster.endpoints() if endpoint != cluster.endpoint(victim)]
             assert set(load.endpoints) >= set(others)
             took = load.wait_for_service(20)
-            cluster.wait_until("masters elsewhere", lambda: victim not in cluster.masters(table), 20)
+            cluster.wait_until("masters elsewhere", lambda: victim not in cluster.masters(table), 60)
         return f"kill -9 of {victim}, not started again for a while (writes again after {took:.2f} s)"
 
     load = Load(cluster.endpoints(), table)
