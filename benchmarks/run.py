@@ -34,7 +34,7 @@ CASES: dict[str, Case] = {
     "batches": _in_rounds(requests.batches),
     "refusals": _in_rounds(requests.refusals),
     "index-lag": _in_rounds(index_lag.lag),
-    "signatures": lambda quick: signatures.compare(*((4, 1) if quick else (20, 2))),
+    "signatures": lambda quick: signatures.compare(*((4, 1) if quick else (15, 4))),
     "failover": lambda quick: gaps.failover(3 if quick else 20),
     "handover": lambda quick: gaps.handover(3 if quick else 20),
     "dial-up": lambda quick: splits.dial_up(4 if quick else 20),

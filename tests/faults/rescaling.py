@@ -196,6 +196,8 @@ class Moves(Ticker):
         self.before = {entry["id"]: _nodes(entry["target"]) for entry in _entries(found, table)}
         self._first = max(_ids(found), default=0)
         self._seen: dict[int, tuple[str, bool]] = {}
+        self._shown: dict[str, float] = {}
+        self._began = time.monotonic()
 
     def tick(self) -> None:
         with contextlib.suppress(AssertionError):
@@ -208,9 +210,18 @@ class Moves(Ticker):
         unseen = set(range(self._first + 1, last + 1)) - self._seen.keys()
         return len(unseen) + sum(table == self._table and is_move for table, is_move in self._seen.values())
 
+    def story(self) -> str:
+        """What was wanted where, as it came: seconds, partition, replicas."""
+        return "\n".join(f"{seconds:6.1f} s  {line}" for line, seconds in self._shown.items())
+
     def _note(self, found: dict[str, Any]) -> None:
+        names = {node["id"]: node["name"] for node in found["nodes"].values()}
         for entry in found["partitions"].values():
             here = self.before.get(entry["id"], set())
+            wanted = [f"{place['replica']} {place['role']} on {names[place['node']]}" for place in entry["target"]]
+            self._shown.setdefault(
+                f"{entry['table']}/{entry['id']}: {', '.join(wanted)}", time.monotonic() - self._began
+            )
             for place in (*entry["target"], *entry["members"]):
                 if place["replica"] > self._first:
                     is_move = place["role"] == "voter" and place["node"] not in here
@@ -258,8 +269,8 @@ class Rescaling:
         self.writer.stop()
         self.load.stop()
 
-    def to(self, nodes: int, *remove: str) -> tuple[int, int]:
-        """Brings the cluster to so many nodes; the moves made, and the least that were needed."""
+    def to(self, nodes: int, *remove: str) -> int:
+        """Brings the cluster to so many nodes by the fewest moves that do; how many. Raises AssertionError."""
         before = groups(self.cluster, self.table)
         moves = Moves(self.cluster, self.table)
         moves.start()
@@ -269,7 +280,9 @@ class Rescaling:
         least = least_moves(before, wanted)
         self.cluster.wait_until(f"level on {nodes}", lambda: self._is_done(before, least), RESCALED_SECONDS_MAX)
         moves.stop()
-        return moves.count(), least
+        made = moves.count()
+        assert made == least, f"{made} moves were made, {least} are the least:\n{moves.story()}"
+        return least
 
     def _stands_on(self, nodes: int, remove: tuple[str, ...]) -> bool:
         names = set(zones(self.cluster))
@@ -302,10 +315,9 @@ def rescale_for(cluster: Cluster, table: str, sizes: list[tuple[int, ...]], seed
     with Rescaling(cluster, table, seed, [name for name in cluster.names() if name not in going]) as run:
         for nodes, *remove in sizes:
             began = time.monotonic()
-            made, least = run.to(nodes, *(f"node-{number}" for number in remove))
-            found.append(words := f"to {nodes} nodes: {made} moves of {least} in {time.monotonic() - began:.0f} s")
+            moves = run.to(nodes, *(f"node-{number}" for number in remove))
+            found.append(words := f"to {nodes} nodes: {moves} moves, the least, in {time.monotonic() - began:.0f} s")
             print(f"\n{words}", flush=True)
-            assert made == least, f"{made} moves were made, {least} are the least: {found}"
     run.check()
     killed = f"killed {', '.join(run.killer.killed)}"
     return f"{'; '.join(found)}; {killed}; {run.load.summary()}; {dict(run.load.errors)}"
