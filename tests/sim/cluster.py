@@ -24,7 +24,7 @@ from tests.sim.machine import Machine, Process
 from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
 from tests.sim.quorums import is_durable, is_failover_quorum
-from tests.sim.scenario import Scenario
+from tests.sim.scenario import VOLUME_FAULTS, Scenario
 from tests.sim.timeline import Timeline
 from tests.sim.trace import Trace
 from tests.sim.violation import Violation, demand
@@ -106,6 +106,8 @@ class Cluster:
 
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1
+        if fault in (*VOLUME_FAULTS, "B", "M") and self.catalog.splits.in_flight():
+            self.coverage[f"{fault} while splitting"] += 1
 
     def wall_clock(self, machine: Machine) -> Micros:
         return WALL_CLOCK_START + self.timeline.now + machine.wall_jump

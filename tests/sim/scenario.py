@@ -37,6 +37,10 @@ GEOMETRIES = (Geometry(8, 8, 8), Geometry(8, 8, 8), Geometry(16, 8, 16))
 
 SPLIT_SHARE = 0.33
 
+SPLIT_LOSSES = {"volume lost": 5, "volume rolled back": 2, "volume attached twice": 1, "B": 2, "M": 1}
+SPLIT_LOSS_SHARE = 0.6
+"""Of the splits have one of these beside them, besides what the schedule brings anyway."""
+
 
 class Fault(msgspec.Struct, frozen=True):
     """One fault: when, what, for how long (both in microseconds), and three numbers in [0, 1) that say the rest."""
@@ -93,6 +97,7 @@ def draw(seed: int, with_splits: bool = True) -> Scenario:
     partitions = random.choice((1, 1, 1, 1, 1, 1, 2, 2, 3, 8)) if not theme else 1
     settings = _settings(random, theme)
     faults_end = int(settings.lease * (random.choice((3, 4, 4, 5)) if not theme else 6))
+    splits = _splits(seed, settings, faults_end) if with_splits else ()
     return Scenario(
         seed=seed,
         theme=theme,
@@ -109,8 +114,8 @@ def draw(seed: int, with_splits: bool = True) -> Scenario:
         settings=settings,
         faults_end=faults_end,
         live=random.random() < 0.35,
-        faults=_faults(random, settings, faults_end, theme),
-        splits=_splits(seed, settings, faults_end) if with_splits else (),
+        faults=_beside_splits(seed, splits, settings, _faults(random, settings, faults_end, theme)),
+        splits=splits,
         geometry=random.choice(GEOMETRIES),
         cold_bytes_max=random.choice((400, 1500, 1 << 20)),
     )
@@ -127,6 +132,27 @@ def _splits(seed: int, settings: Settings, faults_end: int) -> tuple[Fault, ...]
         Fault(int(first + time * (last - first)), "split", 0, random.random(), random.random(), random.random())
         for time in times
     )
+
+
+def _beside_splits(
+    seed: int, splits: tuple[Fault, ...], settings: Settings, faults: tuple[Fault, ...]
+) -> tuple[Fault, ...]:
+    """The faults, and such of volumes while a split is likely to be under way, from a generator of their own."""
+    random = Random(f"{seed}/losses")
+    kinds = list(SPLIT_LOSSES)
+    more = [
+        Fault(
+            split.at + int(settings.lease * random.random()),
+            random.choices(kinds, list(SPLIT_LOSSES.values()))[0],
+            int(settings.lease * random.choice((0.3, 1.2))),
+            random.random(),
+            random.random(),
+            random.random(),
+        )
+        for split in splits
+        if random.random() < SPLIT_LOSS_SHARE
+    ]
+    return tuple(sorted((*faults, *more), key=lambda fault: fault.at)) if more else faults
 
 
 def _settings(random: Random, theme: str) -> Settings:
