@@ -104,7 +104,14 @@ class Catalog:
 
     # -- reports and reconciling ----------------------------------------------------------------------------------
 
-    def report(self, process: Process, partition: PartitionId, membership: Membership) -> None:
+    def on_start(self, process: Process) -> None:
+        """A node begins; it knows what stands on its volume."""
+
+    def register(self, process: Process) -> None:
+        """A node says that it runs."""
+        process.step(ev.Registered())
+
+    def report(self, process: Process, partition: PartitionId, epoch: Epoch, membership: Membership) -> None:
         self.cluster.timeline.after(self.cluster.network.latency() * 2, self._reported, partition, membership)
 
     def _reported(self, partition: PartitionId, membership: Membership) -> None:
@@ -274,7 +281,7 @@ class Catalog:
         for group in self.groups.values():
             for membership in self._known_memberships(group):
                 is_target = any(t.node == node for t in group.target)
-                if not self._survives(membership, node, is_target, lambda m, group=group: self._is_fit(group, m)):
+                if not self._survives(membership, node, is_target, partial(self._is_fit, group)):
                     return False
         return all(
             self._survives(membership_of(split, epoch), node, False, partial(self.splits.is_fit, left, split))

@@ -25,6 +25,7 @@ from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
 from tests.sim.quorums import is_durable, is_failover_quorum
 from tests.sim.scenario import VOLUME_FAULTS, Scenario
+from tests.sim.steered import SteeredCatalog
 from tests.sim.timeline import Timeline
 from tests.sim.trace import Trace
 from tests.sim.violation import Violation, demand
@@ -72,10 +73,12 @@ class Cluster:
         self.locks = LockService()
         self.random = self.random_for("cluster")
         self.machines = [
-            Machine(index, f"z{index % scenario.zones}", self.new_volume(None)) for index in range(scenario.nodes)
+            Machine(index, f"z{index % scenario.zones}", self.new_volume(None))
+            for index in range(scenario.nodes + scenario.spares)
         ]
         self.by_node: dict[NodeId, Machine] = {m.volume.node_id: m for m in self.machines}
-        self.catalog = Catalog(self, self.random_for("catalog"))
+        kind = SteeredCatalog if scenario.is_steered else Catalog
+        self.catalog = kind(self, self.random_for("catalog"))
         self.nemesis = Nemesis(self)
 
     # -- what the seed gives --------------------------------------------------------------------------------------
@@ -171,6 +174,13 @@ class Cluster:
             machine.process.stop(power=True)
         self._forget(machine)
         self.timeline.after(down_for, self.start, machine)
+
+    def take_away(self, machine: Machine) -> None:
+        """The place is gone, with its process and its volume."""
+        if machine.process is not None:
+            machine.process.stop(power=False)
+        self._forget(machine)
+        machine.place, machine.is_absent = "", True
 
     def _forget(self, machine: Machine) -> None:
         """An empty volume always gets a new node id."""
@@ -320,7 +330,7 @@ class Cluster:
                 machine.process.deliver(ev.Resume())
 
     def _leave_one_down(self) -> None:
-        if self.catalog.splits.in_flight():
+        if self.catalog.splits.in_flight() or self.scenario.is_steered:
             return
         machine = self.random.choice(self.machines)
         if not all(self._does_without(machine, partition) for partition in self.catalog.groups):
@@ -381,6 +391,8 @@ class Cluster:
     def unfinished(self) -> list[str]:
         """What each group still lacks, in words."""
         waits = self.catalog.splits.waits()
+        if isinstance(self.catalog, SteeredCatalog):
+            waits += self.catalog.operator.waits()
         for partition, group in self.catalog.groups.items():
             serving = [
                 (machine.process, r)
