@@ -6,13 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from tests.catalog.test_hosting import HERE, entry
 
 from keystead_core.catalog.results import CatalogReply
 from keystead_core.cluster_map import ClusterMap, ClusterSettings, MapDelta, NodeEntry
 from keystead_core.ids import PartitionId, ReplicaId
 from keystead_core.replication.events import DropReplica
 from keystead_node.map_keeper import MapKeeper
+from tests.catalog.test_hosting import HERE, entry
 
 OWN = NodeEntry(
     id=HERE, name="a", zone="z1", host="", disk="", api_address="", peer_address="", admin_address="", boot=2, state=""
@@ -22,7 +22,8 @@ OWN = NodeEntry(
 class Client:
     """A catalog that takes the node in at version 9."""
 
-    members: list[Any] = []
+    def __init__(self) -> None:
+        self.members: list[Any] = []
 
     async def run(self, _command: Any, seconds: float = 0.0) -> CatalogReply:
         return CatalogReply(version=9)
