@@ -127,6 +127,8 @@ class Cluster:
         machine.offset, machine.since = self.random.randrange(1, 1 << 40), self.timeline.now
         machine.process = Process(self, machine)
         machine.process.start()
+        if machine.process is not None and machine.volume.node_id in self.lost_nodes:
+            self.timeline.after(self.scenario.settings.lease // 3, self._refuse_by_catalog, machine, machine.process)
 
     def crash(self, machine: Machine, power: bool, down_for: Micros) -> None:
         process = machine.process
@@ -197,15 +199,7 @@ class Cluster:
         machine.process.stop(power=True)
         self.lost_nodes.add(machine.volume.node_id)
         machine.volume = machine.old_copy
-        self.timeline.after(down_for, self._start_rolled_back, machine)
-
-    def _start_rolled_back(self, machine: Machine) -> None:
-        if machine.process is not None or machine.is_absent:
-            return
-        self.start(machine)
-        process = machine.process
-        assert process is not None
-        self.timeline.after(self.scenario.settings.lease // 3, self._refuse_by_catalog, machine, process)
+        self.timeline.after(down_for, self.start, machine)
 
     def _refuse_by_catalog(self, machine: Machine, process: Process) -> None:
         """The catalog has seen the later start and says so within a lease, to whatever process runs on the volume."""

@@ -177,7 +177,7 @@ class Operator:
 
     def _rest(self) -> None:
         lease = self.cluster.scenario.settings.lease
-        self.cluster.timeline.after(lease // 8 + self.random.randrange(lease // 8), self._round)
+        self.cluster.timeline.after(lease // 6 + self.random.randrange(lease // 4), self._round)
 
     def _round(self) -> None:
         self.demand_nobody_counts_on_removed()
@@ -217,6 +217,7 @@ class Operator:
             case MarkLeft(node=node, only_if_empty=only_if_empty):
                 catalog.execute(commands.NodeLeft(node, fence, only_if_empty))
             case SetTarget(partition=partition, target=target):
+                self.cluster.coverage["log-only wished"] += any(spec.role == "log-only" for spec in target)
                 catalog.execute(commands.SetTarget(partition, list(target), fence))
             case PlanSplit(partition=partition, at=at, reason=reason):
                 catalog.execute(commands.PlanSplit(partition, at, reason, fence))
@@ -280,7 +281,8 @@ class Operator:
         return [f"{one} ({'; '.join(note.message for note in notes)})" for one in found]
 
     def _out_of_level(self) -> list[str]:
-        """Nodes that hold more or less than the quota table gives them."""
+        """Nodes that hold more or less than the quota table gives them, by more than the one replica of the catalog's
+        group, which is not moved for the level."""
         cluster_map = self.catalog.map
         sites = sites_of(list(cluster_map.nodes.values()), PlacementRule())
         entries = list(cluster_map.partitions.values())
@@ -291,5 +293,5 @@ class Operator:
         return [
             f"{node} holds {held[node]} replicas, its quota is {quota.replicas}"
             for node, quota in quotas.nodes.items()
-            if held[node] > level_enough(quota.replicas) or quota.replicas > level_enough(held[node])
+            if held[node] > level_enough(quota.replicas) + 1 or quota.replicas > level_enough(held[node]) + 1
         ]

@@ -38,7 +38,7 @@ GEOMETRIES = (Geometry(8, 8, 8), Geometry(8, 8, 8), Geometry(16, 8, 16))
 
 SPLIT_SHARE = 0.33
 
-STEERED_SHARE = 0.08
+STEERED_SHARE = 0.06
 WISH_FAULTS = {"C": 6, "T": 2, "N": 2, "P": 1, "X": 1, "L": 1, "B": 1, "volume lost": 3, "volume rolled back": 1}
 """Within a lease behind each wish, none to two of these."""
 STEERED_FROM = 650_000
@@ -124,7 +124,7 @@ def _steered(random: Random, drawn: Scenario) -> Scenario:
         for _ in range(random.choice((0, 1, 2))):
             at = first + time * (last - first) + drawn.settings.lease * random.random()
             kind = random.choices(kinds, list(WISH_FAULTS.values()))[0]
-            lasts = int(drawn.settings.lease * random.choice((0.1, 0.5, 1.5)))
+            lasts = int(drawn.settings.lease * random.choice((0.1, 0.5, 1.5, 5.0)))
             faults.append(Fault(int(at), kind, lasts, random.random(), random.random(), random.random()))
     return msgspec.structs.replace(
         drawn,
