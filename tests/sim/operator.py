@@ -93,7 +93,7 @@ class Operator:
             nodes = max(nodes - 1 - int(b * 2), 1)
         elif a < 0.9:
             gone = (places[int(b * len(places))],)
-            nodes = nodes - 1 if b < 0.5 else nodes
+            nodes = max(nodes - 1, 1) if b < 0.5 else nodes
         else:
             nodes, gone = self.cluster.scenario.nodes, ()
         self.declare(nodes, gone)
