@@ -34,13 +34,20 @@ class Hosted(msgspec.Struct, frozen=True):
 
 
 def plan_hosting(
-    entry: PartitionEntry, node: NodeId, hosted: Hosted | None, registered: bool, awaits_split: bool = False
+    entry: PartitionEntry,
+    node: NodeId,
+    hosted: Hosted | None,
+    registered: bool,
+    awaits_split: bool = False,
+    may_be_older: bool = False,
 ) -> list[DropReplica | HostReplica | SetTarget]:
     """What the node's core is to be told about one partition of the map.
 
     A node that has not `registered` since its start takes on nothing but what it founds: its volume may be an old copy,
     which the catalog refuses, and then whatever it took on would be lost with it. `awaits_split`: a replica here of the
-    group that this one was split from is going to make it, with its rows, which spares a copy. Nothing is done about a
+    group that this one was split from is going to make it, with its rows, which spares a copy. `may_be_older`: the map
+    may be older than a replica here, as that on the disk is at a start: it says nothing against one that knows of no
+    membership yet. Nothing is done about a
     group that is given up, or begins only: that is the recoverer's.
     """
     if entry.is_recovering:
@@ -50,6 +57,8 @@ def plan_hosting(
     current = {t.replica for t in [*entry.target, *entry.members]}
     wanted = max((t.replica for t in named if t.replica in current), default=None)
     is_out = hosted is not None and hosted.is_out(entry.membership_version, entry.membership_epoch)
+    if may_be_older and hosted is not None and not hosted.version:
+        is_out = False
     if hosted is not None and is_out and hosted.replica not in current:
         events.append(DropReplica(entry.id, hosted.replica))
         hosted = None

@@ -61,6 +61,7 @@ class MapKeeper:
         self.settings = settings
         self.known = KnownCatalog()
         self.registered = False
+        self.current = False
         self.may_found = True
         self._shell = shell
         self.source = MapSource(shell, catalog, client)
@@ -108,6 +109,7 @@ class MapKeeper:
                 self.routes = Routes(found)
 
     def start(self) -> None:
+        """With the map from the disk, which may be older than replicas here, until the catalog has named a newer."""
         self._react_to_all()
         self._follow_own_state()
         self.on_map(None)
@@ -171,7 +173,9 @@ class MapKeeper:
         self._dial()
         for entry in entries:
             awaits = bool(entry.left) and self.awaits_split(entry)
-            for event in plan_hosting(entry, self._shell.core.id, self._hosted(entry.id), self.registered, awaits):
+            hosted = self._hosted(entry.id)
+            older = not self.current
+            for event in plan_hosting(entry, self._shell.core.id, hosted, self.registered, awaits, older):
                 if isinstance(event, HostReplica) and event.founding is not None and not self.may_found:
                     log.error("not founding a replica on a damaged volume", partition=entry.id)
                     continue
@@ -186,8 +190,8 @@ class MapKeeper:
                     self._targets.pop(entry.id, None)
                 self._shell.post(event)
             self._check_report(entry.id)
-        hosted = {p: found for p in removed if (found := self._hosted(p)) is not None}
-        for drop in plan_removed(self.map, hosted, removed):
+        gone = {p: found for p in removed if (found := self._hosted(p)) is not None}
+        for drop in plan_removed(self.map, gone, removed):
             if self.is_source(drop.partition):
                 self.held.add(drop.partition)
             else:
@@ -332,6 +336,10 @@ class MapKeeper:
                 continue
             self.registered = True
             self._shell.post(Registered())
+            self._react_to_all()
+            while self.map.version < reply.version:
+                await self.wait_for_version(reply.version, 60.0)
+            self.current = True
             self._react_to_all()
 
     async def close(self) -> None:

@@ -48,6 +48,16 @@ def test_a_replica_goes_once_a_later_membership_is_committed_without_it(
     assert (DropReplica(PartitionId(5), ReplicaId(9)) in events) == dropped
 
 
+@pytest.mark.parametrize(("own", "dropped"), [((0, 0), False), ((6, 2), True)])
+def test_a_map_that_may_be_older_says_nothing_against_a_replica_that_knows_no_membership(
+    own: tuple[int, int], dropped: bool
+) -> None:
+    """Found by the simulator (700033): killed just behind its taking a replica on, a node began with the map that its
+    disk had, dropped the replica, and under that id never took it on again: the group waited for ever."""
+    events = plan_hosting(entry(7, 3), HERE, Hosted(ReplicaId(9), *own), False, may_be_older=True)
+    assert (DropReplica(PartitionId(5), ReplicaId(9)) in events) == dropped
+
+
 @pytest.mark.parametrize(
     ("founder", "registered", "taken"), [(False, False, []), (False, True, [9]), (True, False, [9])]
 )

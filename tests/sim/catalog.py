@@ -7,6 +7,8 @@ It can be away, with the locks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -102,7 +104,14 @@ class Catalog:
 
     # -- reports and reconciling ----------------------------------------------------------------------------------
 
-    def report(self, process: Process, partition: PartitionId, membership: Membership) -> None:
+    def on_start(self, process: Process) -> None:
+        """A node begins; it knows what stands on its volume."""
+
+    def register(self, process: Process) -> None:
+        """A node says that it runs."""
+        process.step(ev.Registered())
+
+    def report(self, process: Process, partition: PartitionId, epoch: Epoch, membership: Membership) -> None:
         self.cluster.timeline.after(self.cluster.network.latency() * 2, self._reported, partition, membership)
 
     def _reported(self, partition: PartitionId, membership: Membership) -> None:
@@ -269,26 +278,34 @@ class Catalog:
 
     def bears_loss_of(self, node: NodeId) -> bool:
         """Would every group survive the loss of this node's volume, no other being lost meanwhile?"""
-        if self.splits.in_flight():
-            return False
         for group in self.groups.values():
             for membership in self._known_memberships(group):
-                members = [m for m in membership.members if m.node == node]
-                if not members and not any(t.node == node for t in group.target):
-                    continue
-                if any(m.node in self.cluster.lost_nodes for m in membership.members):
+                is_target = any(t.node == node for t in group.target)
+                if not self._survives(membership, node, is_target, partial(self._is_fit, group)):
                     return False
-                rest = [m.replica for m in membership.voters if m.node != node and self._is_fit(group, m)]
-                if len(membership.voters) < 3 or not membership.is_failover_quorum(rest):
-                    return False
-                if not is_durable(membership, rest):
-                    return False
-        return True
+        return all(
+            self._survives(membership_of(split, epoch), node, False, partial(self.splits.is_fit, left, split))
+            for left, split, epoch in self.splits.unborn()
+        )
+
+    def _survives(
+        self, membership: Membership, node: NodeId, is_target: bool, is_fit: Callable[[Member], bool]
+    ) -> bool:
+        """Under this membership, one loss at a time: the others can go on, and hold all that was acknowledged."""
+        if not is_target and all(m.node != node for m in membership.members):
+            return True
+        if any(m.node in self.cluster.lost_nodes for m in membership.members):
+            return False
+        rest = [m.replica for m in membership.voters if m.node != node and is_fit(m)]
+        enough = len(membership.voters) >= 3 and membership.is_failover_quorum(rest)
+        return enough and is_durable(membership, rest)
 
     def is_short(self) -> bool:
-        """Does a group still count a member whose volume is lost?"""
+        """Does a group still count a member whose volume is lost, or one that is to come of a split?"""
         lost = self.cluster.lost_nodes
-        return any(m.node in lost for group in self.groups.values() for m in group.reported.members)
+        nodes = [m.node for group in self.groups.values() for m in group.reported.members]
+        nodes += [m.node for _, split, _ in self.splits.unborn() for m in split.members]
+        return not lost.isdisjoint(nodes)
 
     def _is_fit(self, group: Group, member: Member) -> bool:
         """Whether it counts now, as far as one can see; one that is down counts if its volume says so."""
@@ -297,6 +314,8 @@ class Catalog:
             return False
         if machine.process is not None:
             r = machine.process.core.replicas.get(group.partition)
+            if r is None and group.left:
+                return self.splits.will_make(machine.process, group.left, group.partition)
             return r is not None and r.id == member.replica and not r.unfit
         log = machine.volume.durable.get(group.partition)
         if log is None or log.state is None or self.cluster.scenario.live:

@@ -63,7 +63,7 @@ class Client:
             return
         scenario = cluster.scenario
         table = PartitionId(1 + self.random.randrange(scenario.partitions))
-        key = self.random.randrange(scenario.keys)
+        key = scenario.first_key + self.random.randrange(scenario.keys)
         value = cluster.next_value() if self.random.random() < self.writes else None
         request = Request(table, key, value, value is not None or self.random.random() < 0.8, cluster.timeline.now)
         request.floor = cluster.checker.told.get((table, key), 0)

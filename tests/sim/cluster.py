@@ -24,7 +24,8 @@ from tests.sim.machine import Machine, Process
 from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
 from tests.sim.quorums import is_durable, is_failover_quorum
-from tests.sim.scenario import Scenario
+from tests.sim.scenario import VOLUME_FAULTS, Scenario
+from tests.sim.steered import SteeredCatalog
 from tests.sim.timeline import Timeline
 from tests.sim.trace import Trace
 from tests.sim.violation import Violation, demand
@@ -72,10 +73,12 @@ class Cluster:
         self.locks = LockService()
         self.random = self.random_for("cluster")
         self.machines = [
-            Machine(index, f"z{index % scenario.zones}", self.new_volume(None)) for index in range(scenario.nodes)
+            Machine(index, f"z{index % scenario.zones}", self.new_volume(None))
+            for index in range(scenario.nodes + scenario.spares)
         ]
         self.by_node: dict[NodeId, Machine] = {m.volume.node_id: m for m in self.machines}
-        self.catalog = Catalog(self, self.random_for("catalog"))
+        kind = SteeredCatalog if scenario.is_steered else Catalog
+        self.catalog = kind(self, self.random_for("catalog"))
         self.nemesis = Nemesis(self)
 
     # -- what the seed gives --------------------------------------------------------------------------------------
@@ -106,6 +109,8 @@ class Cluster:
 
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1
+        if fault in (*VOLUME_FAULTS, "B", "M") and self.catalog.splits.in_flight():
+            self.coverage[f"{fault} while splitting"] += 1
 
     def wall_clock(self, machine: Machine) -> Micros:
         return WALL_CLOCK_START + self.timeline.now + machine.wall_jump
@@ -122,6 +127,8 @@ class Cluster:
         machine.offset, machine.since = self.random.randrange(1, 1 << 40), self.timeline.now
         machine.process = Process(self, machine)
         machine.process.start()
+        if machine.process is not None and machine.volume.node_id in self.lost_nodes:
+            self.timeline.after(self.scenario.settings.lease // 3, self._refuse_by_catalog, machine, machine.process)
 
     def crash(self, machine: Machine, power: bool, down_for: Micros) -> None:
         process = machine.process
@@ -170,6 +177,13 @@ class Cluster:
         self._forget(machine)
         self.timeline.after(down_for, self.start, machine)
 
+    def take_away(self, machine: Machine) -> None:
+        """The place is gone, with its process and its volume."""
+        if machine.process is not None:
+            machine.process.stop(power=False)
+        self._forget(machine)
+        machine.place, machine.is_absent = "", True
+
     def _forget(self, machine: Machine) -> None:
         """An empty volume always gets a new node id."""
         old = machine.volume.node_id
@@ -185,15 +199,7 @@ class Cluster:
         machine.process.stop(power=True)
         self.lost_nodes.add(machine.volume.node_id)
         machine.volume = machine.old_copy
-        self.timeline.after(down_for, self._start_rolled_back, machine)
-
-    def _start_rolled_back(self, machine: Machine) -> None:
-        if machine.process is not None or machine.is_absent:
-            return
-        self.start(machine)
-        process = machine.process
-        assert process is not None
-        self.timeline.after(self.scenario.settings.lease // 3, self._refuse_by_catalog, machine, process)
+        self.timeline.after(down_for, self.start, machine)
 
     def _refuse_by_catalog(self, machine: Machine, process: Process) -> None:
         """The catalog has seen the later start and says so within a lease, to whatever process runs on the volume."""
@@ -318,7 +324,7 @@ class Cluster:
                 machine.process.deliver(ev.Resume())
 
     def _leave_one_down(self) -> None:
-        if self.catalog.splits.in_flight():
+        if self.catalog.splits.in_flight() or self.scenario.is_steered:
             return
         machine = self.random.choice(self.machines)
         if not all(self._does_without(machine, partition) for partition in self.catalog.groups):
@@ -379,6 +385,8 @@ class Cluster:
     def unfinished(self) -> list[str]:
         """What each group still lacks, in words."""
         waits = self.catalog.splits.waits()
+        if isinstance(self.catalog, SteeredCatalog):
+            waits += self.catalog.operator.waits()
         for partition, group in self.catalog.groups.items():
             serving = [
                 (machine.process, r)

@@ -11,7 +11,7 @@ from keystead_core.log.ops import decode_changes
 from keystead_core.log.record import HEADER_BYTES, Kind, Record
 from keystead_core.replication.membership import Membership, decode_membership
 from keystead_core.split.record import Split, decode_split, membership_of
-from tests.sim.rows import Key, Value, digest_of, key_bytes, row_digest
+from tests.sim.rows import Key, Value, digest_of, key_bytes, key_of, row_digest
 
 
 class Ledger:
@@ -47,7 +47,7 @@ class Ledger:
                     digest ^= row_digest(key, old)
                 self.rows[key] = value
                 digest ^= row_digest(key, value)
-                self.writes.setdefault(int(key[1:]), []).append((record.lsn, int(value)))
+                self.writes.setdefault(key_of(key), []).append((record.lsn, int(value)))
                 self.written[int(value)] = record.lsn
         elif record.kind == Kind.SPLIT:
             split = decode_split(record.body)

@@ -33,7 +33,8 @@ Answer = Callable[[str, Any, NodeId], None]
 
 class Machine:
     """`rate_ppm`: how much faster than true time its clock runs; `offset`: what it shows at virtual time `since`.
-    `is_absent`: it stays down, whatever the rest has to achieve."""
+    `is_absent`: it stays down, whatever the rest has to achieve. `place`: the name under which it belongs to a cluster
+    whose nodes come and go."""
 
     def __init__(self, index: int, zone: str, volume: Volume) -> None:
         self.index = index
@@ -49,6 +50,7 @@ class Machine:
         self.wall_jump: Micros = 0
         self.trap = ""
         self.is_absent = False
+        self.place = ""
         self.old_copy: Volume | None = None
         self.starts_at: Micros = -1
 
@@ -115,6 +117,7 @@ class Process:
     def start(self) -> None:
         self._carry_out("start", self.core.start(self.now))
         self.measure_room()
+        self.cluster.catalog.on_start(self)
         self.later(self.cluster.scenario.settings.lease // 8, self._register)
         self.later(self.random.randrange(self.cluster.scenario.settings.lease), self._keep_house)
 
@@ -126,7 +129,7 @@ class Process:
         if self.cluster.locks.away:
             self.later(self.cluster.scenario.settings.lease // 4, self._register)
         elif self.node_id not in self.cluster.lost_nodes:
-            self.step(ev.Registered())
+            self.cluster.catalog.register(self)
 
     # -- events in ------------------------------------------------------------------------------------------------
 
@@ -252,7 +255,7 @@ class Process:
             answer("unknown", "deposed", NodeId(""))
 
     def _mastership(self, effect: ef.MastershipChanged) -> None:
-        self.cluster.catalog.report(self, effect.partition, decode_membership(effect.membership))
+        self.cluster.catalog.report(self, effect.partition, effect.epoch, decode_membership(effect.membership))
 
     def _take_lock(self, effect: ef.TakeLock) -> None:
         self.cluster.timeline.after(self.cluster.network.latency(), self._at_lock_service, effect)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keystead_core.cluster_map import ReplicaTarget
-from keystead_core.ids import PartitionId, ReplicaId
+from keystead_core.ids import Epoch, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
+from keystead_core.replication.membership import Member
 from keystead_core.replication.replica import Replica
 from keystead_core.split.record import Split, encode_split, membership_of
 from tests.sim.rows import key_bytes
@@ -88,13 +89,47 @@ class Splits:
         ledgers = self.cluster.checker.ledgers.values()
         return any(split.right not in groups for ledger in ledgers for _, split in ledger.splits)
 
+    def unborn(self) -> list[tuple[PartitionId, Split, Epoch]]:
+        """Right groups that the catalog does not know yet: (left group, split, epoch of its record), of every split
+        that is committed, or stands in the log of somebody who runs and may yet be."""
+        found = {
+            split.right: (partition, split, ledger.epochs[lsn])
+            for partition, ledger in self.cluster.checker.ledgers.items()
+            for lsn, split in ledger.splits
+        }
+        for machine in self.cluster.machines:
+            for r in machine.process.core.replicas.values() if machine.process else ():
+                for _, split in r.log.splits:
+                    found.setdefault(split.right, (r.partition, split, r.epoch))
+        return [one for right, one in found.items() if right not in self.catalog.groups]
+
+    def is_fit(self, left: PartitionId, split: Split, member: Member) -> bool:
+        """Will a replica come of the left one there, as far as one can see?"""
+        machine = self.cluster.by_node.get(member.node)
+        process = machine.process if machine else None
+        if process is None:
+            return False
+        r = process.core.replicas.get(split.right)
+        if r is not None:
+            return r.id == member.replica and not r.unfit
+        return self.will_make(process, left, split.right)
+
+    @staticmethod
+    def will_make(process: Process, left: PartitionId, right: PartitionId) -> bool:
+        """Is the split in the rows of a left replica here that may count, or in its log?"""
+        r = process.core.replicas.get(left)
+        if r is None or r.unfit or r.is_log_only or r.staged:
+            return False
+        known = [split for _, split in (*process.stores.splits(left), *r.log.splits)]
+        return any(split.right == right for split in known)
+
     def waits(self) -> list[str]:
         """What is left to do when all faults have ended, in words."""
         found = []
         for group in self.catalog.groups.values():
-            if group.plan is not None and not group.plan.done:
-                found.append(f"p{group.partition} is not split: {self._why(group)}")
             lost = [t for t in group.target if t.node in self.cluster.lost_nodes]
+            if group.plan is not None and not group.plan.done and not lost:
+                found.append(f"p{group.partition} is not split: {self._why(group)}")
             if group.left and not lost:
                 found.append(f"p{group.partition} is not settled")
         for partition, ledger in self.cluster.checker.ledgers.items():

@@ -169,7 +169,10 @@ class Stores:
         process, right = self._process, split.right
         if right in process.core.replicas or partition not in process.core.replicas:
             return
-        self.rows_of(partition).flush()
+        rows = self.rows_of(partition)
+        rows.flush()
+        if all(known.right != right for _, known in rows.splits()):
+            return  # They were replaced meanwhile, by those of others that had let the right half go.
         files = Files(self._volume.random, dict(self._volume.database_of(partition).flushed))
         RowStore(_NOWHERE, files, database).become_right(event.base, split)
         if process.machine.trap == "persist":

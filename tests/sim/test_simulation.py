@@ -47,6 +47,8 @@ REGRESSIONS = {
     402188: "an old copy of a volume that had seen an old copy of another made the latter's node give up its identity",
     600339: "a former master with a branch that nobody follows never counted again after its copy",
     601536: "a learner that the catalog wanted back had been promoted meanwhile: no step made a voter a learner",
+    650356: "a node that was killed just behind its taking a replica on dropped it by the older map on its disk",
+    702336: "an old copy of a volume that the end of all faults started was never refused (the simulator's mistake)",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",

@@ -3,7 +3,7 @@
 They live in the tests alone: a bug replaces one function of the core while a seed runs. The core has no switch.
 """
 
-from tests.sim.planted import bugs, split_bugs, storage_bugs
+from tests.sim.planted import bugs, rescale_bugs, split_bugs, storage_bugs
 from tests.sim.planted.registry import BUGS
 
-__all__ = ["BUGS", "bugs", "split_bugs", "storage_bugs"]
+__all__ = ["BUGS", "bugs", "rescale_bugs", "split_bugs", "storage_bugs"]

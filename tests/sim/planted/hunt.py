@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterator
 
 import msgspec
 
 from tests.sim.planted import BUGS
 from tests.sim.runner import run_seed
+from tests.sim.scenario import STEERED_FROM, draw
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -21,15 +24,20 @@ class Found(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def hunt(name: str, seeds_max: int, first: int = 1) -> Found:
+def hunt(name: str, seeds_max: int) -> Found:
     """A seed that fails without the bug too proves nothing and does not count."""
     began = time.monotonic()
-    for number in range(seeds_max):
+    for number, seed in enumerate(itertools.islice(_seeds(BUGS[name].steered), seeds_max)):
         with BUGS[name].active():
-            failure = run_seed(first + number).failure
-        if failure and not run_seed(first + number).failure:
+            failure = run_seed(seed).failure
+        if failure and not run_seed(seed).failure:
             return Found(name, number + 1, failure.splitlines()[0][:100], time.monotonic() - began)
     return Found(name, 0, "", time.monotonic() - began)
+
+
+def _seeds(steered: bool) -> Iterator[int]:
+    """From 1 on; or those in which nodes come and go."""
+    return (seed for seed in itertools.count(STEERED_FROM) if draw(seed).is_steered) if steered else itertools.count(1)
 
 
 def hunt_all(seeds_max: dict[str, int], processes: int | None = None) -> list[Found]:

@@ -12,11 +12,13 @@ Patch = tuple[Any, str, Any]
 
 
 class Planted(msgspec.Struct, frozen=True):
-    """One bug. `rule`: what no longer holds. `patches`: (owner, attribute, replacement)."""
+    """One bug. `rule`: what no longer holds. `patches`: (owner, attribute, replacement). `steered`: it is hunted in
+    runs where nodes come and go."""
 
     name: str
     rule: str
     patches: list[Patch]
+    steered: bool = False
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
@@ -34,6 +36,6 @@ class Planted(msgspec.Struct, frozen=True):
 BUGS: dict[str, Planted] = {}
 
 
-def plant(name: str, rule: str, *patches: Patch) -> None:
+def plant(name: str, rule: str, *patches: Patch, steered: bool = False) -> None:
     assert name not in BUGS
-    BUGS[name] = Planted(name, rule, list(patches))
+    BUGS[name] = Planted(name, rule, list(patches), steered)
