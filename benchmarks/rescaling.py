@@ -45,7 +45,7 @@ def copy_speed(megabytes: int, rounds: int) -> list[Row]:
     plain: list[float] = []
     try:
         server.start()
-        _fill(server, megabytes)
+        fill(server, megabytes)
         for number in range(rounds):
             before = _plain_copy_speed(server.directory, megabytes)
             copied, seconds = _copy_anew(server.cluster)
@@ -69,7 +69,7 @@ def latency(megabytes: int, seconds: float) -> list[Row]:
     server = Keystead(partitions=PARTITIONS, **SHORT_LOGS)
     try:
         server.start()
-        _fill(server, megabytes)
+        fill(server, megabytes)
         cluster = server.cluster
         load = Load(cluster.endpoints(), TABLE, 12, 1, 1, pause_ms=300, value_bytes=1000, request_seconds_max=10)
         with load:
@@ -81,7 +81,7 @@ def latency(megabytes: int, seconds: float) -> list[Row]:
             began = time.monotonic_ns()
             declare(cluster, 4)
             cluster.wait_until("a fourth node", lambda: len(zones(cluster)) == 4, 60)
-            cluster.wait_until("all has moved", lambda: _is_level(cluster), SETTLE_SECONDS_MAX)
+            cluster.wait_until("all has moved", lambda: is_level(cluster), SETTLE_SECONDS_MAX)
             spans.append((began, time.monotonic_ns()))
             time.sleep(seconds)
             spans.append((spans[1][1], time.monotonic_ns()))
@@ -124,7 +124,7 @@ def lost_volume(rounds: int) -> list[Row]:
         server.start()
         cluster = server.cluster
         declare(cluster, 4)
-        cluster.wait_until("all is level on four", lambda: _is_level(cluster), SETTLE_SECONDS_MAX)
+        cluster.wait_until("all is level on four", lambda: is_level(cluster), SETTLE_SECONDS_MAX)
         for number in range(rounds):
             held = {place["replica"] for entry in _entries(cluster) for place in entry["members"]}
             victim = cluster.names()[number % 4]
@@ -135,7 +135,7 @@ def lost_volume(rounds: int) -> list[Row]:
             cluster.wait_until("one in its stead", lambda h=held: bool(_made_since(cluster, h)), SETTLE_SECONDS_MAX)  # type: ignore[misc]
             took.append(time.monotonic() - start)
             print(f"  {victim}: {took[-1]:.1f} s, as {_made_since(cluster, held)[0]}", flush=True)
-            cluster.wait_until("all is level again", lambda: _is_level(cluster), SETTLE_SECONDS_MAX)
+            cluster.wait_until("all is level again", lambda: is_level(cluster), SETTLE_SECONDS_MAX)
     finally:
         server.stop()
     what = f"loss of a volume -> the first group has another voter in its stead, {rounds} rounds, largest"
@@ -144,7 +144,7 @@ def lost_volume(rounds: int) -> list[Row]:
     return [Row(what=what, value=max(took), unit="s", must=10, aim=5, better="less", raw=raw, note=note)]
 
 
-def _fill(server: Keystead, megabytes: int) -> None:
+def fill(server: Keystead, megabytes: int) -> None:
     """Items that do not compress, over all partitions."""
     count = megabytes * MEGABYTE // ITEM_BYTES
 
@@ -210,7 +210,7 @@ def _copied_bytes(cluster: Cluster, name: str) -> int:
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith("keystead_copied_bytes"))
 
 
-def _is_level(cluster: Cluster) -> bool:
+def is_level(cluster: Cluster) -> bool:
     """Nothing has to move, and every replica is level."""
     report = json.loads((cluster.data / "run" / "reconcile.json").read_bytes())
     names = [node["name"] for node in cluster.status()["nodes"]]

@@ -8,7 +8,18 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gaps, index_lag, many_partitions, placement, requests, rescaling, signatures, splits, throughput
+from benchmarks import (
+    gaps,
+    index_lag,
+    many_partitions,
+    new_node,
+    placement,
+    requests,
+    rescaling,
+    signatures,
+    splits,
+    throughput,
+)
 from benchmarks.programs import MissingProgram
 from benchmarks.results import Row, as_json, as_text, machine, read_results, write_results
 
@@ -41,6 +52,7 @@ CASES: dict[str, Case] = {
     "splits": lambda quick: splits.pauses(5 if quick else 50),
     "copy-speed": lambda quick: rescaling.copy_speed(*((60, 1) if quick else (300, 3))),
     "rescale": lambda quick: rescaling.latency(*((60, 8) if quick else (240, 30))),
+    "new-node": lambda quick: new_node.new_node(*((20, 10, 2) if quick else (100, 10, 5))),
     "lost-volume": lambda quick: rescaling.lost_volume(1 if quick else 4),
     "idle": lambda quick: many_partitions.idle(100 if quick else 1000),
     "restart": lambda quick: many_partitions.restart(*((100, 0.05, 1) if quick else (1000, 1.0, 3))),

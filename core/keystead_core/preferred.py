@@ -6,7 +6,8 @@ A hand-over from a node to another that is first of at least two groups fewer ma
 share no group, a chain of hand-overs over nodes between them does the same, and leaves those as they were. When there
 is no such chain either, no choice of firsts is more even (a semi-matching of least cost: Harvey, Ladner, Lovász, Tamir,
 "Semi-Matchings for Bipartite Graphs and Load Balancing", 2003). Chains are the shortest there are, so hand-overs are
-few; who is in a group never changes here. A node within 2% of the mean has not too many.
+few; who is in a group never changes here. Between nodes that are within 2% of the mean, in whole groups, nothing is
+handed over: a node gives that is above, and any gives to one that is below, such as one that has just come.
 """
 
 from collections import deque
@@ -31,12 +32,15 @@ def level_masters(
     begun once `changes_max` groups have changed (0: no limit).
     """
     levels = _Levels(groups, may_be_first, others or {})
-    enough = level_enough(-(-sum(levels.count.values()) // max(1, len(levels.count))))
+    total, nodes = sum(levels.count.values()), max(1, len(levels.count))
+    enough = level_enough(-(-total // nodes))
+    low = total // nodes - total // nodes // 50
     again = True
     while again:
         again = False
+        barren: set[NodeId] = set()
         for node in sorted(levels.count, key=lambda one: (-levels.count[one], one)):
-            while levels.count[node] > enough and (chain := levels.chain_from(node)):
+            while chain := levels.chain_from(node, None if levels.count[node] > enough else low, barren):
                 levels.hand_over(chain)
                 again = True
                 if changes_max and len(levels.changed) >= changes_max:
@@ -64,8 +68,17 @@ class _Levels:
     def changes(self, groups: list[list[NodeId]]) -> dict[int, NodeId]:
         return {n: self._first[n] for n in sorted(self.changed) if self._first[n] != groups[n][0]}
 
-    def chain_from(self, start: NodeId) -> list[tuple[int, NodeId]]:
-        """The shortest chain from the node to one with less, as (group, its new first), the last hand-over first."""
+    def chain_from(self, start: NodeId, below: int | None, barren: set[NodeId]) -> list[tuple[int, NodeId]]:
+        """The shortest chain from the node to one with less, as (group, its new first), the last hand-over first.
+
+        `below`: to one with less than that. `barren`: nodes from which, as was found before, none leads to any that has
+        so little; what is found now goes in. It is for starts in the order of what they have, the most first.
+        """
+        most = self.count[start] - WORTH_IT
+        if below is not None:
+            most = min(most, below - 1)
+            if start in barren or most < min(self.count.values()):
+                return []
         came: dict[NodeId, tuple[NodeId, int]] = {}
         queue = deque([start])
         while queue:
@@ -74,7 +87,7 @@ class _Levels:
                 if other == start or other in came or (group := self._group(node, other)) is None:
                     continue
                 came[other] = (node, group)
-                if self.count[other] + WORTH_IT <= self.count[start]:
+                if self.count[other] <= most:
                     chain = []
                     while other != start:
                         before, number = came[other]
@@ -82,6 +95,8 @@ class _Levels:
                         other = before
                     return chain
                 queue.append(other)
+        if below is not None:
+            barren |= {start, *came}
         return []
 
     def hand_over(self, chain: list[tuple[int, NodeId]]) -> None:

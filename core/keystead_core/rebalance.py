@@ -59,6 +59,14 @@ class RebalancePlan(msgspec.Struct, frozen=True):
     unplaced: int = 0
 
 
+def quotas_for(groups: Collection[list[NodeId]], sites: list[Site], version: int = 0) -> Quotas:
+    """The quota table for the groups as they are, each a list of nodes with the preferred master first."""
+    shapes = Counter(map(len, groups))
+    masters = Counter(group[0] for group in groups if group)
+    held = Counter(node for group in groups for node in group)
+    return quotas_of(shapes, sites, held, masters, version)
+
+
 def plan_moves(
     partitions: list[PartitionEntry],
     sites: list[Site],
@@ -140,9 +148,8 @@ class _Board:
         self._before = [[number_of[node] for node in group] for group in groups.values()]
         self._after = [tuple(sorted(group)) for group in self._before]
         shapes = Counter(map(len, self._before))
-        masters = Counter(self._nodes[group[0]] for group in self._before if group)
         held = Counter(self._nodes[node] for group in self._before for node in group)
-        self.quotas = quotas_of(shapes, self._sites, held, masters, version)
+        self.quotas = quotas_for(groups.values(), self._sites, version)
         self.quota = [self.quotas.nodes[site.node].replicas for site in self._sites]
         self.load = [0] * len(self._nodes)
         self._touched: set[int] = set()

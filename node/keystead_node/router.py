@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, TableSpec
+from keystead_core.catalog.commands import ChangeTable, CreateTable, DeleteTable, ReportGroups, TableSpec
 from keystead_core.catalog.table_changes import TableChange
 from keystead_core.cluster_map import IndexSpec, PartitionEntry, RangeIndex, TableDefinition
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
@@ -41,6 +41,8 @@ REQUEST_SECONDS = 5.0
 PAUSE_SECONDS_FIRST = 0.005
 PAUSE_SECONDS_MAX = 0.05
 CREATE_SECONDS = 10.0
+MAP_SECONDS = 2.0
+"""For a newer map to come that is known to be there."""
 
 
 class Router:
@@ -64,14 +66,15 @@ class Router:
         return self.table(name)
 
     async def _catch_up(self) -> None:
-        """Brings the map to what the catalog has now, by a command that changes nothing."""
-        from keystead_core.catalog.commands import ReportGroups
-
+        """Brings the map to what the catalog has now, by a command that changes nothing. Raises Unavailable as long as
+        this node has none: that it knows no table says nothing then."""
         try:
             reply = await self._client.run(ReportGroups([]), seconds=PATIENCE_SECONDS)
+            await self._keeper.wait_for_version(reply.version, MAP_SECONDS)
         except CatalogUnavailable:
-            return  # The catalog is away: the last known map is what there is.
-        await self._keeper.wait_for_version(reply.version, 2.0)
+            pass  # The catalog is away: the last known map is what there is.
+        if not self._keeper.map.version:
+            raise errors.Unavailable("This node has not heard yet which tables there are")
 
     async def create_table(self, definition: TableDefinition, indexes: list[IndexSpec]) -> TableDefinition:
         spec = TableSpec(
@@ -110,7 +113,7 @@ class Router:
             raise errors.OutcomeUnknown() from error
         if reply.error or reply.table is None:
             raise errors.table_error(reply.error, reply.message)
-        await self._keeper.wait_for_version(reply.version, 2.0)
+        await self._keeper.wait_for_version(reply.version, MAP_SECONDS)
         return reply.table
 
     async def list_tables(self) -> list[str]:

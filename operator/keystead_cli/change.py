@@ -93,8 +93,8 @@ async def _delete_from_catalog(opened: OpenCluster, name: str) -> None:
 
 def split(
     table: TableArgument,
-    at: AtOption = "",
-    sort: SortOption = "",
+    at: AtOption = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    sort: SortOption = [],  # noqa: B006
     partition: PartitionOption = 0,
     data: DataOption = DATA_DEFAULT,
     wait: WaitOption = True,

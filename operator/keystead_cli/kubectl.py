@@ -149,8 +149,8 @@ def hand_over(
 @app.command()
 def split(
     table: TableArgument,
-    at: AtOption = "",
-    sort: SortOption = "",
+    at: AtOption = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    sort: SortOption = [],  # noqa: B006
     partition: PartitionOption = 0,
     namespace: NamespaceOption = "",
     cluster: ClusterOption = "",

@@ -8,33 +8,37 @@ import typer
 
 from keystead_cli.terminal import fail
 from keystead_core.catalog.commands import PlanSplit
-from keystead_core.cluster_map import ClusterMap, KeyAttribute, PartitionEntry
+from keystead_core.cluster_map import ClusterMap, KeyAttribute, PartitionEntry, TableDefinition, index_table
 from keystead_core.items import binary_content
 from keystead_core.keyspace import encode_part, make_row_key
 from keystead_core.numbers import NumberError
 
 POLL_SECONDS: Final = 0.3
 TableArgument = Annotated[str, typer.Argument(help="Name of the table.")]
-AtOption = Annotated[str, typer.Option("--at", help="The right half begins with this hash key (B in base64).")]
-SortOption = Annotated[str, typer.Option("--sort", help="With --at: and with this range key of it.")]
+AtOption = Annotated[
+    list[str],
+    typer.Option("--at", help="The right half begins with this hash key (B in base64); once for each hash attribute."),
+]
+SortOption = Annotated[list[str], typer.Option("--sort", help="With --at: and with this range key of it; likewise.")]
 PartitionOption = Annotated[int, typer.Option("--partition", help="Which one, where the table has several.")]
 WaitOption = Annotated[bool, typer.Option(help="Wait until both halves stand on their own.")]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)]
 
 
-def wanted_split(cluster_map: ClusterMap, table: str, at: str, sort: str, partition: int) -> PlanSplit:
-    """The command; ends the program with a reason where it could not be carried out."""
+def wanted_split(cluster_map: ClusterMap, table: str, at: list[str], sort: list[str], partition: int) -> PlanSplit:
+    """The command; ends the program with a reason where it could not be carried out.
+
+    `at` and `sort`: the texts of the key's hash and range attributes, all of the former and the first of the latter.
+    """
     found = cluster_map.tables.get(table)
     if found is None:
         fail(f'table "{table}" not found')
     entries = sorted((e for e in cluster_map.partitions.values() if e.table == table), key=lambda e: e.low)
     key = b""
+    if sort and not at:
+        fail("--sort says where in an item collection, and --at which: it is missing")
     if at:
-        key = make_row_key(_part(found.hash_key, at))
-        if sort and found.range_key is None:
-            fail(f'table "{table}" has no range key: leave --sort out')
-        if sort and found.range_key is not None:
-            key += _part(found.range_key, sort)
+        key = _key(cluster_map, found, at, sort)
         entries = [e for e in entries if e.low <= key and (e.high is None or key < e.high)]
     if partition:
         entries = [e for e in entries if e.id == partition]
@@ -44,6 +48,29 @@ def wanted_split(cluster_map: ClusterMap, table: str, at: str, sort: str, partit
         names = ", ".join(str(entry.id) for entry in entries)
         fail(f'which partition of "{table}"? --partition one of {names}, or --at a key')
     return PlanSplit(entries[0].id, key)
+
+
+def _key(cluster_map: ClusterMap, table: TableDefinition, at: list[str], sort: list[str]) -> bytes:
+    """The beginning of a row key, of a table or of what holds a global index, whose key has up to four attributes of
+    each kind."""
+    hashes, ranges = _key_of(cluster_map, table)
+    if len(at) != len(hashes):
+        names = ", ".join(attribute.name for attribute in hashes)
+        fail(f'the hash key of "{table.name}" is {names}: give --at once for each of them, in this order')
+    if not ranges and sort:
+        fail(f'table "{table.name}" has no range key: leave --sort out')
+    if len(sort) > len(ranges):
+        fail(f'the range key of "{table.name}" is {", ".join(one.name for one in ranges)}: --sort is given too often')
+    return make_row_key(b"".join(map(_part, hashes, at)), b"".join(map(_part, ranges, sort)))
+
+
+def _key_of(cluster_map: ClusterMap, table: TableDefinition) -> tuple[list[KeyAttribute], list[KeyAttribute]]:
+    """The hash attributes of a table's key, and the range attributes."""
+    if owner := cluster_map.tables.get(table.index_of):
+        index = next((one for one in owner.indexes if index_table(owner.name, one.name) == table.name), None)
+        if index is not None:
+            return index.hash, index.range
+    return [table.hash_key], [table.range_key] if table.range_key is not None else []
 
 
 def _part(attribute: KeyAttribute, text: str) -> bytes:

@@ -158,6 +158,26 @@ def test_the_limit_of_the_cluster_refuses_a_split() -> None:
     assert "the cluster has 1 partitions" in splitting.catalog.refuse(PlanSplit(splitting.id), LIMIT_EXCEEDED)
 
 
+def test_planned_halves_count_against_the_limit_of_the_cluster() -> None:
+    catalog = make_catalog(3, settings=ClusterSettings(partitions_max=3))
+    first, second = catalog.make_table(partitions=2)
+    right = PartitionId(catalog.accept(PlanSplit(first.id)).counters[0])
+    for _ in range(2):
+        assert "the cluster has 3 partitions" in catalog.refuse(PlanSplit(second.id), LIMIT_EXCEEDED)
+        assert "has 3" in catalog.refuse(CreateTable(make_table("more"), b"m", 1.0), LIMIT_EXCEEDED)
+        catalog.state = CatalogState.from_rows(list(catalog.rows.items()))  # As a replica that has restarted.
+    catalog.accept(RefuseSplit(first.id, right, "not now"))
+    catalog.accept(PlanSplit(second.id))
+
+
+def test_planned_halves_count_against_what_a_table_may_have_by_splits_of_its_own() -> None:
+    catalog = make_catalog(3)
+    first, second, third = catalog.make_table(partitions=3, partitions_max=4)
+    catalog.accept(PlanSplit(first.id, reason="size"))
+    assert "has the 4 partitions" in catalog.refuse(PlanSplit(second.id, reason="traffic"), LIMIT_EXCEEDED)
+    catalog.accept(PlanSplit(third.id, reason="request"))
+
+
 def test_a_superseded_operator_plans_no_split() -> None:
     splitting = Splitting()
     newer = splitting.catalog.take_office("operator-2", 1)

@@ -39,6 +39,26 @@ def test_no_choice_of_first_members_has_a_less_busy_node(groups: list[list[NodeI
     assert level_masters(after, [A, B, C, D]) == {}
 
 
+def test_a_node_that_has_come_becomes_first_though_nobody_has_too_many() -> None:
+    """Nine groups of three nodes, and a fourth that took the place of one of them in some."""
+    groups = [[A, B, C], [B, D, C], [B, D, C], [B, D, C], [C, D, B], [C, A, B], [C, A, B], [A, C, B], [A, C, B]]
+    changes = level_masters(groups, [A, B, C, D])
+    assert sorted(firsts(groups, changes).values()) == [2, 2, 2, 3]
+    assert len(changes) <= 3, "two that the new one lacks, and one on the way"
+
+
+@settings(deadline=None, max_examples=200)
+@given(GROUPS)
+def test_who_is_below_the_mean_cannot_be_given_any(groups: list[list[NodeId]]) -> None:
+    """No hand-over of one group from a node to one of its members that is first of two fewer, and below the mean."""
+    changes = level_masters(groups, [A, B, C, D])
+    found = firsts(groups, changes)
+    for number, group in enumerate(groups):
+        first = changes.get(number, group[0])
+        for other in group:
+            assert found[other] >= len(groups) // 4 or found[first] - found[other] < 2
+
+
 def test_two_nodes_without_a_group_in_common_are_levelled_over_a_third() -> None:
     groups = [[A, B], [A, B], [A, B], [B, C], [B, C]]
     changes = level_masters(groups, [A, B, C])

@@ -41,6 +41,8 @@ class Contents:
         self.deleted: list[tuple[int, int]] = []
         self.by_table: dict[str, list[PartitionId]] = {}
         self.waiting: dict[str, int] = {}
+        self.dividing: set[PartitionId] = set()
+        """Those whose right half is planned and not in the map yet."""
         self.ledger = Ledger()
         self._nodes_changed: dict[NodeId, int] = {}
         self._tables_changed: dict[str, int] = {}
@@ -147,6 +149,7 @@ class Contents:
 
     def _take_partition(self, partition: PartitionId) -> PartitionEntry:
         entry = self.partitions.pop(partition)
+        self.dividing.discard(partition)
         for group in groups_of(entry):
             self.ledger.remove(group)
         del self._partitions_changed[partition]
@@ -197,9 +200,20 @@ class Contents:
                 self.waiting[entry.table] -= 1
         for group in groups_of(entry):
             self.ledger.add(group)
+        if entry.split is not None and not entry.split.done:
+            self.dividing.add(entry.id)
+        else:
+            self.dividing.discard(entry.id)
         self.partitions[entry.id] = entry
 
     # --- reading
+
+    def partitions_to_be(self, table: str | None = None) -> int:
+        """How many a table will have, or all tables together, once every half that is planned is there."""
+        if table is None:
+            return len(self.partitions) - 1 + len(self.dividing)
+        mine = self.by_table[table]
+        return len(mine) + (sum(partition in self.dividing for partition in mine) if self.dividing else 0)
 
     def rows(self) -> list[tuple[bytes, bytes]]:
         """Every row, by key: what the row store holds."""

@@ -6,14 +6,17 @@ begun is counted, so that progress can be shown. The next plan is made from the 
 cancelled, or overtaken by another, by asking for other nodes.
 """
 
+from collections import Counter
+from collections.abc import Mapping
+
 import msgspec
 
 from keystead_core.catalog.commands import SetTarget
 from keystead_core.cluster_map import PartitionEntry
 from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
-from keystead_core.ledger import PlacementRule, Site, ledger_of
+from keystead_core.ledger import PlacementRule, Site, groups_of
 from keystead_core.quotas import Quotas, level_enough
-from keystead_core.rebalance import Move, move_target, plan_moves
+from keystead_core.rebalance import Move, move_target, plan_moves, quotas_for
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -45,7 +48,9 @@ def plan_rescale(standing: Standing, rule: PlacementRule, moves_max: int, versio
     """`moves_max`: groups that may be on the move at once (0: no limit). `version`: of the map."""
     if not standing.sites:
         return Rescale([])
-    held = ledger_of(standing.entries).replicas
+    held = Counter(node for entry in standing.entries for group in groups_of(entry) for node in group)
+    if _is_at_rest(standing, held, version):
+        return Rescale([])
     # What cannot move now stays out of the plan for the level: else each plan would be another one.
     pinned = {CATALOG_PARTITION} | {entry.id for entry in standing.entries if entry.id not in standing.calm}
     plan = plan_moves(standing.entries, standing.sites, rule, pinned, version)
@@ -71,7 +76,15 @@ def plan_rescale(standing: Standing, rule: PlacementRule, moves_max: int, versio
     return Rescale(targets, waiting, plan.unplaced, throttled)
 
 
-def _is_level_enough(held: dict[NodeId, int], quotas: Quotas) -> bool:
+def _is_at_rest(standing: Standing, held: Mapping[NodeId, int], version: int) -> bool:
+    """Nobody has to go, and the level is good enough: what most looks find, and what is told without a plan."""
+    if not held.keys() <= {site.node for site in standing.sites}:
+        return False
+    groups = [[place.node for place in entry.target] for entry in standing.entries]
+    return _is_level_enough(held, quotas_for(groups, standing.sites, version))
+
+
+def _is_level_enough(held: Mapping[NodeId, int], quotas: Quotas) -> bool:
     """No node has so much too much, or so little, that moves for the level alone are worth it."""
     return all(
         held.get(node, 0) <= level_enough(quota.replicas) and quota.replicas <= level_enough(held.get(node, 0))

@@ -76,19 +76,14 @@ def _check(contents: Contents, entry: PartitionEntry, table: TableDefinition, at
         raise Refused(RESOURCE_IN_USE, f"{name} has no master yet")
     if at and (at <= entry.low or (entry.high is not None and at >= entry.high)):
         raise Refused(INVALID, f"{name} does not hold the key at which it should be split, or begins with it")
-    if reason != "request" and 0 < table.partitions_max <= len(contents.by_table[table.name]):
+    count = contents.partitions_to_be(table.name)
+    if reason != "request" and 0 < table.partitions_max <= count:
         raise Refused(LIMIT_EXCEEDED, f"{table.name} has the {table.partitions_max} partitions that it may have")
     settings = contents.meta.settings
-    planned = [p for p in contents.by_table[table.name] if _is_to_come(contents.partitions[p])]
-    if len(contents.by_table[table.name]) + len(planned) >= settings.partitions_per_table_max:
+    if count >= settings.partitions_per_table_max:
         raise Refused(LIMIT_EXCEEDED, f"{table.name} has {settings.partitions_per_table_max} partitions, the most")
-    if len(contents.partitions) - 1 >= settings.partitions_max:
+    if contents.partitions_to_be() >= settings.partitions_max:
         raise Refused(LIMIT_EXCEEDED, f"the cluster has {settings.partitions_max} partitions, the most")
-
-
-def _is_to_come(entry: PartitionEntry) -> bool:
-    """Will there be one partition more?"""
-    return entry.split is not None and not entry.split.done
 
 
 def _nodes_of_right(contents: Contents, entry: PartitionEntry, table: TableDefinition) -> list[NodeId]:

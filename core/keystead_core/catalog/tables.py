@@ -143,7 +143,7 @@ def _check_limits(contents: Contents, spec: TableSpec, partitions: int) -> None:
 
 def _check_room(contents: Contents, name: str, partitions: int) -> None:
     settings = contents.meta.settings
-    have = len(contents.partitions) - 1
+    have = contents.partitions_to_be()
     if have + partitions > settings.partitions_max:
         raise Refused(
             LIMIT_EXCEEDED,

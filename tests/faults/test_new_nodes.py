@@ -1,0 +1,126 @@
+"""A node that has just come serves every range through the owners of its rows, as soon as it says that it is ready."""
+
+import base64
+import itertools
+import os
+import random
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from keystead_core.keyspace import encode_text, make_row_key
+from tests.faults.cluster import Cluster, running_cluster
+from tests.faults.rescaling import Writer, declare, item
+from tests.faults.writers import client
+
+TABLE = "items"
+ROWS_OF_PARTITIONS = (50, 70, 90, 110) * 2
+"""They share the way of copies, and so do not get their copies all at once."""
+ROW_BYTES = 100_000
+"""Five megabytes in the smallest partition: more than a log keeps, so a new replica gets a copy."""
+SLOW_COPIES = {"copy_mb_per_second": 1, "cold_log_mb": 4, "log_memory_mb": 4, "seal_bytes": 1 << 20}
+SECONDS_MAX = 240.0
+FIRST_NUMBER = 100_000_000
+"""Of items that are put at the new node; the others' begin with 0."""
+KEYS = 20
+
+
+def fill(cluster: Cluster) -> dict[str, str]:
+    """Key -> value of the rows that are there before the node comes."""
+    endpoints = [client(endpoint, attempts=8) for endpoint in cluster.endpoints()]
+    left = list(ROWS_OF_PARTITIONS)
+    rows: dict[str, str] = {}
+    for key in (f"row{number:05}" for number in itertools.count()):
+        partition = make_row_key(encode_text(key))[0] * len(left) // 256
+        if left[partition]:
+            left[partition] -= 1
+            rows[key] = base64.b64encode(os.urandom(ROW_BYTES * 3 // 4)).decode()
+        elif not any(left):
+            break
+    for number, (key, value) in enumerate(rows.items()):
+        endpoints[number % len(endpoints)].put_item(TableName=TABLE, Item={"pk": {"S": key}, "v": {"S": value}})
+    return rows
+
+
+def says_ready(cluster: Cluster, name: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{cluster.admin_address(name)}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.HTTPError, OSError):
+        return False
+
+
+def counted(cluster: Cluster, name: str) -> tuple[int, int, int]:
+    """The table's replicas on a node: all, those that count, those that master."""
+    here = [one for partition in cluster.partitions(TABLE) for one in partition["replicas"] if one["node"] == name]
+    full = [one for one in here if one["role"] in ("master", "follower") and one["eligible"]]
+    return len(here), len(full), sum(one["role"] == "master" for one in here)
+
+
+class Asker:
+    """Asks one node alone for everything that a client can ask for. Retries, as any SDK does, what is not refused for
+    good: a table or an item that is not found is."""
+
+    def __init__(self, endpoint: str, rows: dict[str, str]) -> None:
+        self._db: Any = client(endpoint, attempts=8)
+        self._rows = rows
+        self.rounds = 0
+
+    def ask(self, keys: int, scan: bool = False) -> None:
+        self.rounds += 1
+        for key in random.sample(sorted(self._rows), keys):
+            for consistent in (True, False):
+                found = self._db.get_item(TableName=TABLE, Key={"pk": {"S": key}}, ConsistentRead=consistent)
+                assert found["Item"]["v"]["S"] == self._rows[key]
+            new = item(FIRST_NUMBER + 100_000 * self.rounds + int(key[3:]))
+            self._db.put_item(TableName=TABLE, Item=new)
+            where = {":k": new["pk"]}
+            asked = self._db.query(
+                TableName=TABLE, KeyConditionExpression="pk = :k", ExpressionAttributeValues=where, ConsistentRead=True
+            )
+            assert asked["Items"] == [new]
+        if scan:
+            for consistent in (True, False):
+                self._scan(consistent)
+
+    def _scan(self, consistent: bool) -> None:
+        pages = self._db.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=consistent)
+        found = [row["pk"]["S"] for page in pages for row in page["Items"]]
+        assert len(found) == len(set(found)) and self._rows.keys() <= set(found)
+
+
+def test_a_node_without_data_answers_for_every_item_while_the_old_owners_serve(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, settings=SLOW_COPIES) as cluster:
+        cluster.create_table(TABLE, partitions=len(ROWS_OF_PARTITIONS))
+        cluster.wait_until("the table is level", lambda: cluster.all_level(TABLE), 90)
+        rows = fill(cluster)
+        old = cluster.names()
+        with_old = Writer([cluster.endpoint(name) for name in old], TABLE)
+        with_old.start()
+
+        declare(cluster, len(old) + 1)
+        cluster.wait_until("a place for it", lambda: len(cluster.names()) > len(old), SECONDS_MAX)
+        (new,) = set(cluster.names()) - set(old)
+        cluster.wait_until(f"{new} is ready", lambda: says_ready(cluster, new), SECONDS_MAX)
+        asker = Asker(cluster.endpoint(new), rows)
+        asker.ask(keys=1)
+        _, full, mastered = counted(cluster, new)
+        assert not full and not mastered, "it answers before it has the rows of anything"
+
+        asker.ask(KEYS, scan=True)
+        seen = {"none"}
+        end = time.monotonic() + SECONDS_MAX
+        while mastered == 0:
+            here, full, mastered = counted(cluster, new)
+            seen.add("none" if not full else "some" if full < here else "all")
+            asker.ask(KEYS)
+            assert time.monotonic() < end, f"{new} masters nothing: {cluster.partitions(TABLE)}"
+        asker.ask(KEYS, scan=True)
+        elsewhere = len(with_old.acknowledged)
+        print(f"\n{asker.rounds} rounds at {new} with {seen} of its copies; {elsewhere} writes elsewhere")
+        assert "some" in seen, f"the copies went too fast to be looked at half done: {seen}"
+
+        with_old.stop()
+        with_old.check(cluster.endpoints())
