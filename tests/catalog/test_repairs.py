@@ -1,5 +1,7 @@
 """Repairs: what is planned when nodes go, come back or are to leave; plans end, and say nothing twice."""
 
+import random
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +73,45 @@ class Repairs:
         return {place.node: place.role for place in self.catalog.partitions(table)[number].target}
 
 
+def test_who_is_back_before_its_stand_in_is_a_member_is_waited_for_and_gets_its_seat() -> None:
+    repairs = Repairs(make_catalog(6))
+    repairs.catalog.make_table()
+    away = next(iter(repairs.target()))
+    repairs.down = {away: A_MOMENT}
+    repairs.step()
+    assert "log-only" in repairs.target().values()
+    repairs.down = {}
+    assert repairs.step().commands == [], "it is a member still, under an id that goes"
+    repairs.settle()
+    repairs.step()
+    assert repairs.target()[away] == "voter"
+
+
+def test_a_node_that_is_away_for_long_during_a_scale_in_costs_hardly_a_move_more() -> None:
+    """One at most, of a group that moved while stand-ins made its node seem full; without the wait for who is back, up to
+    ten."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        repairs = Repairs(make_catalog(6))
+        repairs.catalog.make_table(partitions=12)
+        before = {entry.id: {place.node for place in entry.target} for entry in repairs.catalog.partitions("orders")}
+        repairs.draining = [node_id(1), node_id(5)]
+        away = {node_id(rng.choice([0, 2, 3, 4])): A_MOMENT}
+        moves: set[tuple[int, NodeId]] = set()
+        for down, rounds in (({}, rng.randrange(3)), (away, rng.randrange(1, 4)), ({}, 20)):
+            repairs.down = down
+            for _ in range(rounds):
+                repairs.step()
+                for entry in repairs.catalog.partitions("orders"):
+                    taken = [place.node for place in entry.target if place.role == "voter"]
+                    moves.update((entry.id, node) for node in taken if node not in before[entry.id])
+                moving = [entry for entry in repairs.catalog.state.map().partitions.values() if is_moving(entry)]
+                able = [entry for entry in moving if not any(place.node in down for place in entry.target)]
+                repairs.catalog.report([repairs.catalog.settled(entry) for entry in able if rng.random() < 0.5])
+        held = [place.node for entry in repairs.catalog.partitions("orders") for place in entry.target]
+        assert not set(repairs.draining) & set(held) and 12 <= len(moves) <= 13, f"seed {seed}: {len(moves)} moves"
+
+
 def test_a_healthy_cluster_needs_nothing() -> None:
     repairs = Repairs(make_catalog(5))
     repairs.catalog.make_table(partitions=4)
@@ -104,7 +145,7 @@ def test_a_full_voter_that_takes_the_seat_of_a_log_only_one_on_its_node_has_an_i
     repairs.down[lost] = A_MOMENT
     repairs.step()
     (stand_in,) = [p for p in repairs.catalog.partitions("orders")[0].target if p.role == "log-only"]
-    del repairs.down[lost]
+    repairs.down[lost] = GONE_FOR_GOOD
     repairs.step()
     (full,) = [p for p in repairs.catalog.partitions("orders")[0].target if p.node == stand_in.node]
     assert full.role == "voter" and full.replica != stand_in.replica

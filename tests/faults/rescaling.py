@@ -185,8 +185,8 @@ class Moves(Ticker):
     """The replicas that are made from now on.
 
     A node that is away for long gets a log-only replica in its stead, and a new one of its own when it is back: that is
-    a repair, no move. So a move is a replica on a node that held none of the group when this began. An id that no map
-    has shown counts as one too.
+    a repair, no move. So a move is a group's first replica on a node that held none of it when this began. An id that no
+    map has shown counts as one too. `stand_ins`: the log-only replicas; a group that had one may need a move more.
     """
 
     def __init__(self, cluster: Cluster, table: str) -> None:
@@ -195,7 +195,8 @@ class Moves(Ticker):
         found = latest_map(cluster)
         self.before = {entry["id"]: _nodes(entry["target"]) for entry in _entries(found, table)}
         self._first = max(_ids(found), default=0)
-        self._seen: dict[int, tuple[str, bool]] = {}
+        self._seen: dict[int, tuple[int, str] | None] = {}
+        self._stand_ins: set[int] = set()
         self._shown: dict[str, float] = {}
         self._began = time.monotonic()
 
@@ -208,7 +209,11 @@ class Moves(Ticker):
         self._note(latest_map(self._cluster))
         last = max(self._seen, default=self._first)
         unseen = set(range(self._first + 1, last + 1)) - self._seen.keys()
-        return len(unseen) + sum(table == self._table and is_move for table, is_move in self._seen.values())
+        return len(unseen) + len({place for place in self._seen.values() if place is not None})
+
+    @property
+    def stand_ins(self) -> int:
+        return len(self._stand_ins)
 
     def story(self) -> str:
         """What was wanted where, as it came: seconds, partition, replicas."""
@@ -224,8 +229,11 @@ class Moves(Ticker):
             )
             for place in (*entry["target"], *entry["members"]):
                 if place["replica"] > self._first:
-                    is_move = place["role"] == "voter" and place["node"] not in here
-                    self._seen[place["replica"]] = (entry["table"], is_move)
+                    is_ours = entry["table"] == self._table
+                    is_move = is_ours and place["role"] == "voter" and place["node"] not in here
+                    self._seen[place["replica"]] = (entry["id"], place["node"]) if is_move else None
+                    if is_ours and place["role"] == "log-only":
+                        self._stand_ins.add(place["replica"])
 
 
 def _moved(before: dict[int, set[str]], now: dict[int, set[str]]) -> int:
@@ -270,7 +278,8 @@ class Rescaling:
         self.load.stop()
 
     def to(self, nodes: int, *remove: str) -> int:
-        """Brings the cluster to so many nodes by the fewest moves that do; how many. Raises AssertionError."""
+        """Brings the cluster to so many nodes; how many moves it took: the fewest that do, as far as no node was away for
+        so long that others stood in for it. Raises AssertionError."""
         before = groups(self.cluster, self.table)
         moves = Moves(self.cluster, self.table)
         moves.start()
@@ -281,8 +290,9 @@ class Rescaling:
         self.cluster.wait_until(f"level on {nodes}", lambda: self._is_done(before, least), RESCALED_SECONDS_MAX)
         moves.stop()
         made = moves.count()
-        assert made == least, f"{made} moves were made, {least} are the least:\n{moves.story()}"
-        return least
+        is_least = least <= made <= least + moves.stand_ins
+        assert is_least, f"{made} moves, {least} are the least, {moves.stand_ins} stand-ins:\n{moves.story()}"
+        return made
 
     def _stands_on(self, nodes: int, remove: tuple[str, ...]) -> bool:
         names = set(zones(self.cluster))
@@ -316,7 +326,7 @@ def rescale_for(cluster: Cluster, table: str, sizes: list[tuple[int, ...]], seed
         for nodes, *remove in sizes:
             began = time.monotonic()
             moves = run.to(nodes, *(f"node-{number}" for number in remove))
-            found.append(words := f"to {nodes} nodes: {moves} moves, the least, in {time.monotonic() - began:.0f} s")
+            found.append(words := f"to {nodes} nodes: {moves} moves in {time.monotonic() - began:.0f} s")
             print(f"\n{words}", flush=True)
     run.check()
     killed = f"killed {', '.join(run.killer.killed)}"

@@ -347,7 +347,7 @@ class Cluster:
             if replica is None or machine is absent or machine.volume.node_id in self.lost_nodes:
                 continue
             memberships += [membership for _, membership in replica.log.memberships]
-            if not replica.unfit:
+            if not replica.unfit and self.is_sound(machine):
                 able.append(replica.id)
         memberships = [step for membership in memberships for step in self._steps_unaware(group, membership)]
         return all(is_durable(m, able) and is_failover_quorum(m, able) for m in memberships)

@@ -133,7 +133,8 @@ def _standing(cluster_map: ClusterMap, trouble: _Trouble, targets: list[SetTarge
     present = [node for node in trouble.sites if node not in trouble.gone]
     names = {cluster_map.nodes[node].name for node in present}
     known = set(trouble.free) | trouble.leaving
-    quiet = len(names) == len(present) and all(node in known for node in present)
+    stood_in_for = any(place.role == "log-only" for entry in entries for place in entry.target)
+    quiet = not stood_in_for and len(names) == len(present) and all(node in known for node in present)
     moving = sum(entry.id in begun or is_moving(entry) for entry in entries)
     return Standing(entries, sites, set(trouble.free), calm, moving, trouble.leaving, quiet)
 
@@ -344,6 +345,9 @@ def _target(
     elif len(stay) + len(held) > wanted:
         target = _voters(_fewest_zones_first(stay, trouble)[-wanted:])
         target = [spec for spec in _voters(stay) if spec in target]
+    elif moves and logs and any(node in members and node not in stay for node in trouble.free):
+        # Whoever was away is back before it is out: then a full replica is made on its node, and not where its stand-in is.
+        return None
     else:
         target = _fill(entry, wanted, stay, held, logs, sites, trouble, ledger, rule)
     if target is None or len(target) < entry.write_quorum:
