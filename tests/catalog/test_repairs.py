@@ -88,8 +88,7 @@ def test_who_is_back_before_its_stand_in_is_a_member_is_waited_for_and_gets_its_
 
 
 def test_a_node_that_is_away_for_long_during_a_scale_in_costs_hardly_a_move_more() -> None:
-    """One at most, of a group that moved while stand-ins made its node seem full; without the wait for who is back, up to
-    ten."""
+    """One at most, of a group that moved while stand-ins made its node seem full; without the wait for who is back ten."""
     for seed in range(40):
         rng = random.Random(seed)
         repairs = Repairs(make_catalog(6))

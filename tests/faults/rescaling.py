@@ -185,8 +185,8 @@ class Moves(Ticker):
     """The replicas that are made from now on.
 
     A node that is away for long gets a log-only replica in its stead, and a new one of its own when it is back: that is
-    a repair, no move. So a move is a group's first replica on a node that held none of it when this began. An id that no
-    map has shown counts as one too. `stand_ins`: the log-only replicas; a group that had one may need a move more.
+    a repair, no move. So a move is a group's first replica on a node that held none of it when this began. An id that
+    no map has shown counts as one too. `stand_ins`: the log-only replicas; a group that had one may need a move more.
     """
 
     def __init__(self, cluster: Cluster, table: str) -> None:
@@ -278,8 +278,8 @@ class Rescaling:
         self.load.stop()
 
     def to(self, nodes: int, *remove: str) -> int:
-        """Brings the cluster to so many nodes; how many moves it took: the fewest that do, as far as no node was away for
-        so long that others stood in for it. Raises AssertionError."""
+        """Brings the cluster to so many nodes; how many moves it took: the fewest that do, as far as no node was away
+        for so long that others stood in for it. Raises AssertionError."""
         before = groups(self.cluster, self.table)
         moves = Moves(self.cluster, self.table)
         moves.start()

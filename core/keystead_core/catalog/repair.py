@@ -346,7 +346,7 @@ def _target(
         target = _voters(_fewest_zones_first(stay, trouble)[-wanted:])
         target = [spec for spec in _voters(stay) if spec in target]
     elif moves and logs and any(node in members and node not in stay for node in trouble.free):
-        # Whoever was away is back before it is out: then a full replica is made on its node, and not where its stand-in is.
+        # Who was away is back before it is out: a full replica is made on its node then, and not where its stand-in is.
         return None
     else:
         target = _fill(entry, wanted, stay, held, logs, sites, trouble, ledger, rule)
