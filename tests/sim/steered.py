@@ -31,7 +31,7 @@ from keystead_core.cluster_map import (
     ReplicaTarget,
 )
 from keystead_core.hosting import founding_of
-from keystead_core.ids import CATALOG_PARTITION, MILLISECOND, Boot, Epoch, PartitionId, ReplicaId
+from keystead_core.ids import CATALOG_PARTITION, MILLISECOND, Boot, Epoch, NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication.membership import Membership
 from keystead_core.split.record import Split
@@ -205,6 +205,13 @@ class SteeredCatalog(Catalog):
         group = self.groups.get(partition)
         if group is not None and membership.version > group.reported.version:
             group.reported = membership
+
+    def bears_loss_of(self, node: NodeId) -> bool:
+        """The catalog's own group has to survive it too, though it is not simulated: one loss at a time, of three."""
+        members = [place.node for place in self.map.partitions[CATALOG_PARTITION].members]
+        if node in members and (len(members) < 3 or not self.cluster.lost_nodes.isdisjoint(members)):
+            return False
+        return super().bears_loss_of(node)
 
     def change_at_random(self, a: float, b: float) -> bool:
         """Fault R: here it is the operator who wants something else."""

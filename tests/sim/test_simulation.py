@@ -49,6 +49,7 @@ REGRESSIONS = {
     601536: "a learner that the catalog wanted back had been promoted meanwhile: no step made a voter a learner",
     650356: "a node that was killed just behind its taking a replica on dropped it by the older map on its disk",
     702336: "an old copy of a volume that the end of all faults started was never refused (the simulator's mistake)",
+    718541: "a group was to go on in one zone: the only node free in the other had its member by another id",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",
@@ -74,7 +75,7 @@ def test_seeds_that_once_found_a_bug_pass(seed: int) -> None:
 
 
 def test_same_seed_gives_the_same_trace_under_any_hash_seed() -> None:
-    program = "from tests.sim.runner import run_seed; print(run_seed(5).trace_hash)"
+    program = "from tests.sim.runner import run_seed; print([run_seed(n).trace_hash for n in (5, 650026)])"
     hashes = set()
     for hash_seed in ("0", "1", "1"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}

@@ -44,11 +44,13 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplicaSpec(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a target. A node that the target holds already keeps its replica id, unless `fresh` asks for one."""
+    """A place in a target. A node that the target holds already keeps its replica id, unless `fresh` asks for one; with
+    `again` one that has a full voter of the group by its last report, and that the target no longer holds, does too."""
 
     node: NodeId
     role: str = "voter"
     fresh: bool = False
+    again: bool = False
 
 
 class LockRequest(msgspec.Struct, frozen=True, array_like=True):

@@ -81,10 +81,11 @@ def set_target(contents: Contents, command: SetTarget) -> CatalogReply:
         raise Refused(RESOURCE_IN_USE, f"partition {entry.id} is being recovered: its replicas are placed afterwards")
     _check_target(contents, entry, command.target)
     held = {place.node: place.replica for place in entry.target}
+    former = {place.node: place.replica for place in entry.members if place.role == "voter"}
     next_replica = contents.meta.next_replica
     target = []
     for spec in command.target:
-        replica = held.get(spec.node)
+        replica = held.get(spec.node) or (former.get(spec.node) if spec.again else None)
         if replica is None or spec.fresh:
             replica = ReplicaId(next_replica)
             next_replica += 1

@@ -16,7 +16,8 @@ that they have followed. Where nothing can be done, a reason says why. Nodes in 
 are those of whom nothing is known.
 
 A node that is still a member under one replica id gets no other one: a new replica there waits until the old one is
-out. Where it is the only free site, the group goes on with one voter less until then.
+out. Where it is the only free site, the group goes on with one voter less until then; or, where the others lie in fewer
+zones than a write has to reach, the member itself is wanted again.
 """
 
 from collections.abc import Collection
@@ -370,6 +371,11 @@ def _fill(
     """Voters on new sites for the open seats; a seat that finds none keeps what it has, as far as that exists."""
     kept = [*_voters(stay), *_log_only(held)]
     target = fill_seats(kept, wanted, sites, ledger, rule)
+    if len(target) < wanted and not _spans_enough(entry, target, trouble):
+        former = [p.node for p in entry.members if p.role == "voter" and p.node in trouble.free and p.node not in stay]
+        again = [*sites, *(trouble.sites[node] for node in former)]
+        target = fill_seats(target, wanted, again, ledger, rule)
+        target = [msgspec.structs.replace(spec, again=True) if spec.node in former else spec for spec in target]
     if _may_shrink(entry, wanted, [spec.node for spec in target if spec.role == "voter"], trouble):
         return target
     if len(target) == len(kept):
@@ -387,6 +393,11 @@ def _fill(
             target.append(spec)
             fates.add(fate)
     return target
+
+
+def _spans_enough(entry: PartitionEntry, target: list[ReplicaSpec], trouble: _Trouble) -> bool:
+    """Do the places lie in as many zones as a write has to reach? Else no master ever goes there."""
+    return len({trouble.sites[spec.node].zone for spec in target}) >= entry.durable_zones
 
 
 def _may_shrink(entry: PartitionEntry, wanted: int, stay: list[NodeId], trouble: _Trouble) -> bool:
