@@ -6,7 +6,7 @@ import pytest
 from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import SECOND, NodeId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint
-from keystead_core.log.record import Kind, Record
+from keystead_core.log.record import Kind, Record, make_record
 from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
@@ -134,6 +134,20 @@ def test_a_member_whose_rows_are_lost_counts_only_once_it_has_all_that_it_may_ha
     rig.sync()
     rig.step(ev.CopyInstalled(GROUP, 1))
     rig.sync()
+    assert rig.replica.unfit
+
+
+def test_a_member_whose_going_is_not_committed_and_whose_rows_are_lost_does_not_count() -> None:
+    """Found by the simulator (650156): it had acked records, gave up its log, and counted as one that never had any."""
+    first = founding_record()
+    (data,) = chain(first, 5)
+    without = msgspec.structs.replace(FOUNDING, members=FOUNDING.members[1:], version=FOUNDING.version + 1, epoch=5)
+    going = make_record(GROUP, 5, 3, Kind.MEMBERSHIP, without.version, data.hash, 0, encode_membership(without))
+    rig = Rig([first])
+    rig.append(2, 5, first, data, going)
+    rig.sync()
+    assert rig.replica.own_member is None and rig.replica.commit_lsn < 3 and not rig.replica.unfit
+    rig.step(ev.RowsLost(GROUP))
     assert rig.replica.unfit
 
 

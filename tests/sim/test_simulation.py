@@ -47,6 +47,8 @@ REGRESSIONS = {
     402188: "an old copy of a volume that had seen an old copy of another made the latter's node give up its identity",
     600339: "a former master with a branch that nobody follows never counted again after its copy",
     601536: "a learner that the catalog wanted back had been promoted meanwhile: no step made a voter a learner",
+    630603: "a machine was left down before another had noticed that its cold log had rotted (the simulator's mistake)",
+    650156: "a member whose going was not committed, and whose rows had rotted, gave up its log and counted as before",
     650356: "a node that was killed just behind its taking a replica on dropped it by the older map on its disk",
     702336: "an old copy of a volume that the end of all faults started was never refused (the simulator's mistake)",
     718541: "a group was to go on in one zone: the only node free in the other had its member by another id",

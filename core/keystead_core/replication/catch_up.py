@@ -155,8 +155,8 @@ def count_again_if_copied(r: Replica) -> None:
 def on_rows_lost(r: Replica) -> None:
     """Nothing is left here but promises: ineligible, and in want of a copy."""
     r.step_down("its rows are damaged")
-    # A learner too: it may be promoted for what it acked. And one that knows of no membership: it was with what is lost.
-    if (r.membership is None or r.own_member is not None) and r.ineligible not in (DAMAGED, RETIRED):
+    # A learner too: it may be promoted for what it acked. And who is out by its log: that change may not come to be.
+    if r.ineligible not in (DAMAGED, RETIRED):
         r.ineligible = COPIED
     r.node.snip_all(r, r.log.base.lsn + 1)
     r.log.restart_at(EMPTY_LOG, None)
