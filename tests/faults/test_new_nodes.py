@@ -126,8 +126,9 @@ def test_a_node_without_data_answers_for_every_item_while_the_old_owners_serve(t
             assert time.monotonic() < end, f"{new} masters nothing: {cluster.partitions(TABLE)}"
         asker.ask(KEYS, scan=True)
         elsewhere = len(with_old.acknowledged)
-        print(f"\n{asker.rounds} rounds at {new} with (members, of which voters) {sorted(set(seen))}; {elsewhere} writes elsewhere")
-        assert any(0 < some < full for _, some in seen), f"the copies went too fast to be seen half done: {sorted(set(seen))}"
+        looks = sorted(set(seen))
+        print(f"\n{asker.rounds} rounds at {new} with (members, of which voters) {looks}; {elsewhere} writes elsewhere")
+        assert any(0 < some < full for _, some in looks), f"the copies went too fast to be seen half done: {looks}"
 
         with_old.stop()
         with_old.check(cluster.endpoints())
