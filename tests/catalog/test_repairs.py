@@ -104,8 +104,8 @@ def test_a_node_away_for_a_moment_gets_a_log_only_voter_in_its_seat_and_a_full_o
 
 
 def test_a_member_that_no_target_holds_any_more_is_wanted_again_where_the_others_lie_in_too_few_zones() -> None:
-    """Found by the simulator (718541): its node was the only free one. The group was to go on with the two others, in one
-    zone, with writes to reach two: its master refused that for ever."""
+    """Found by the simulator (718541): its node was the only free one. The group was to go on with the two others, in
+    one zone, with writes to reach two: its master refused that for ever."""
     catalog = Catalog()
     catalog.accept(InitCluster(CLUSTER, [ReplicaTarget(ReplicaId(1), node_id(0), "zone-0", "voter")]))
     for number in (0, 1, 3):
