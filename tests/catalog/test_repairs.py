@@ -121,6 +121,18 @@ def test_a_member_that_no_target_holds_any_more_is_wanted_again_where_the_others
     assert {p.node: p.replica for p in catalog.partitions("orders")[0].target} == before
 
 
+def test_a_lost_volume_leaves_though_the_node_in_its_place_left_first() -> None:
+    """Found by the simulator (724056): the lost node's id stayed for ever, and splits were planned onto it."""
+    repairs = Repairs(make_catalog(5))
+    repairs.catalog.make_table()
+    lost = next(iter(repairs.target()))
+    name = repairs.catalog.state.map().nodes[lost].name
+    repairs.down[lost] = 1.0
+    repairs.catalog.accept(RegisterNode(CLUSTER, make_node(9, name=name)))
+    repairs.catalog.accept(NodeLeft(node_id(9), repairs.fence))
+    assert NodeLeft(lost, repairs.fence) in repairs.plan().commands
+
+
 def test_a_full_voter_that_takes_the_seat_of_a_log_only_one_on_its_node_has_an_id_of_its_own() -> None:
     """The master may have made the log-only one a member already, and have not said so yet: under one id it would stay
     without rows, and the group on the move, for ever."""
