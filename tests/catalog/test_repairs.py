@@ -144,8 +144,8 @@ def test_a_node_away_for_a_moment_gets_a_log_only_voter_in_its_seat_and_a_full_o
 
 
 def test_a_member_that_no_target_holds_any_more_is_wanted_again_where_the_others_lie_in_too_few_zones() -> None:
-    """Found by the simulator (718541): its node was the only free one. The group was to go on with two others, in one
-    zone, with writes to reach two: its master refused that for ever."""
+    """Found by the simulator (718541): its node was the only free one. The group was to go on with the two others, in
+    one zone, with writes to reach two: its master refused that for ever."""
     catalog = Catalog()
     catalog.accept(InitCluster(CLUSTER, [ReplicaTarget(ReplicaId(1), node_id(0), "zone-0", "voter")]))
     for number in (0, 1, 3):
@@ -159,6 +159,18 @@ def test_a_member_that_no_target_holds_any_more_is_wanted_again_where_the_others
     catalog.accept(NodeLeft(node_id(2), repairs.fence))
     repairs.step()
     assert {p.node: p.replica for p in catalog.partitions("orders")[0].target} == before
+
+
+def test_a_lost_volume_leaves_though_the_node_in_its_place_left_first() -> None:
+    """Found by the simulator (724056): the lost node's id stayed for ever, and splits were planned onto it."""
+    repairs = Repairs(make_catalog(5))
+    repairs.catalog.make_table()
+    lost = next(iter(repairs.target()))
+    name = repairs.catalog.state.map().nodes[lost].name
+    repairs.down[lost] = 1.0
+    repairs.catalog.accept(RegisterNode(CLUSTER, make_node(9, name=name)))
+    repairs.catalog.accept(NodeLeft(node_id(9), repairs.fence))
+    assert NodeLeft(lost, repairs.fence) in repairs.plan().commands
 
 
 def test_a_full_voter_that_takes_the_seat_of_a_log_only_one_on_its_node_has_an_id_of_its_own() -> None:

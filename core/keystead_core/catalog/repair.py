@@ -151,12 +151,9 @@ def _as_targeted(entry: PartitionEntry, command: SetTarget) -> PartitionEntry:
 
 
 def lost_volumes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float]) -> list[NodeId]:
-    """Node ids that do not answer while another id answers under the same name: their volume has been replaced."""
-    answering = {
-        node.name: node.id
-        for node in cluster_map.nodes.values()
-        if node.state != "left" and seconds_down.get(node.id) == 0
-    }
+    """Node ids that do not answer while another id answers under the same name, be it one that has left: their volume
+    has been replaced."""
+    answering = {node.name for node in cluster_map.nodes.values() if seconds_down.get(node.id) == 0}
     return sorted(
         node.id
         for node in cluster_map.nodes.values()

@@ -85,7 +85,10 @@ def removable(desired: Desired, observed: Observed) -> list[ObservedNode]:
         return []
     wanted = shape(desired, observed)
     gone = [node for node in wanted.go if not wanted.refusal and _has_no_tenant(node, observed.map)]
-    late = [node for node in wanted.stay if node.reachable and _has_left(node.id, observed.map)]
+    names = {entry.name for entry in _present(observed.map)}
+    late = [
+        node for node in wanted.stay if node.reachable and _has_left(node.id, observed.map) and node.name not in names
+    ]
     return gone + late
 
 
