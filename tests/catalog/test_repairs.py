@@ -22,10 +22,9 @@ from keystead_core.catalog.repair import (
     VOLUME_LOST,
     RepairPlan,
     RepairRule,
-    is_moving,
     plan_repairs,
-    wanted_voters,
 )
+from keystead_core.catalog.seats import is_moving, wanted_voters
 from keystead_core.cluster_map import ClusterSettings, NodeEntry, ReplicaTarget
 from keystead_core.ids import NodeId, ReplicaId
 from keystead_core.ledger import ledger_of

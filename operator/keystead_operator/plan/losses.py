@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from keystead_core.catalog.repair import VOLUME_LOST, groups_without_majority, silent_nodes, volume_lost_message
+from keystead_core.catalog.lost_volumes import groups_without_majority, silent_nodes, volume_lost_message
+from keystead_core.catalog.repair import VOLUME_LOST
 from keystead_core.cluster_map import ClusterMap
 from keystead_core.ids import NodeId
 from keystead_operator.plan.actions import Action, GiveUpVolume, MarkLeft, Note

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from keystead_core.catalog.commands import ReplicaSpec
-from keystead_core.catalog.repair import is_moving
+from keystead_core.catalog.seats import is_moving
 from keystead_core.cluster_map import ClusterMap, PartitionEntry
 from keystead_core.ids import NodeId
 from keystead_core.preferred import level_masters

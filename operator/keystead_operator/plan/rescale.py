@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from keystead_core.catalog.repair import wanted_voters
+from keystead_core.catalog.seats import wanted_voters
 from keystead_core.cluster_map import ClusterMap, NodeEntry
 from keystead_core.ids import NodeId
 from keystead_core.ledger import PlacementRule, sites_of
