@@ -118,6 +118,22 @@ def test_a_node_that_is_away_for_long_during_a_scale_in_costs_hardly_a_move_more
         assert not set(repairs.draining) & set(held) and 12 <= len(moves) <= 13, f"seed {seed}: {len(moves)} moves"
 
 
+def test_a_member_that_was_to_go_is_wanted_again_where_whoever_was_to_follow_is_lost_and_another_goes() -> None:
+    """Found by the simulator (659069): the group waited for the lost one, and what was to go could not."""
+    repairs = Repairs(make_catalog(4))
+    repairs.catalog.make_table()
+    before = {place.node: place.replica for place in repairs.catalog.partitions("orders")[0].target}
+    going, other, _ = before
+    repairs.draining = [going]
+    repairs.step()
+    (new,) = repairs.target().keys() - before
+    repairs.draining = [other]
+    repairs.down = {new: GONE_FOR_GOOD}
+    repairs.step()
+    places = {place.node: place.replica for place in repairs.catalog.partitions("orders")[0].target}
+    assert places[going] == before[going] and new not in places
+
+
 def test_a_healthy_cluster_needs_nothing() -> None:
     repairs = Repairs(make_catalog(5))
     repairs.catalog.make_table(partitions=4)

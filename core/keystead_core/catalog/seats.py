@@ -1,8 +1,8 @@
 """The seats of one group: who should sit there, given which nodes are lost, away, leaving and free. Pure.
 
 A node that is still a member under one replica id gets no other one: a new replica there waits until the old one is
-out. Where it is the only free site, the group goes on with one voter less until then; or, where the others lie in fewer
-zones than a write has to reach, the member itself is wanted again.
+out. Where it is the only free site, the group goes on with one voter less until then; or, where the others cannot, as
+they are too few, or in fewer zones than a write has to reach, the member itself is wanted again.
 """
 
 import msgspec
@@ -117,7 +117,7 @@ def _fill(
     """Voters on new sites for the open seats; a seat that finds none keeps what it has, as far as that exists."""
     kept = [*_voters(stay), *_log_only(held)]
     target = fill_seats(kept, wanted, sites, ledger, rule)
-    if len(target) < wanted and not _spans_enough(entry, target, trouble):
+    if len(target) < wanted and not _can_wait(entry, wanted, target, trouble):
         former = [p.node for p in entry.members if p.role == "voter" and p.node in trouble.free and p.node not in stay]
         again = [*sites, *(trouble.sites[node] for node in former)]
         target = fill_seats(target, wanted, again, ledger, rule)
@@ -141,9 +141,12 @@ def _fill(
     return target
 
 
-def _spans_enough(entry: PartitionEntry, target: list[ReplicaSpec], trouble: Trouble) -> bool:
-    """Do the places lie in as many zones as a write has to reach? Else no master ever goes there."""
-    return len({trouble.sites[spec.node].zone for spec in target}) >= entry.durable_zones
+def _can_wait(entry: PartitionEntry, wanted: int, target: list[ReplicaSpec], trouble: Trouble) -> bool:
+    """Can the group go on with these places until a member that is to go is out? They have to lie in as many zones as a
+    write has to reach: else no master ever goes there."""
+    zones = {trouble.sites[spec.node].zone for spec in target}
+    voters = [spec.node for spec in target if spec.role == "voter"]
+    return len(zones) >= entry.durable_zones and _may_shrink(entry, wanted, voters, trouble)
 
 
 def _may_shrink(entry: PartitionEntry, wanted: int, stay: list[NodeId], trouble: Trouble) -> bool:
