@@ -286,7 +286,7 @@ class Catalog:
         return all(
             self._survives(membership_of(split, epoch), node, False, partial(self.splits.is_fit, left, split))
             for left, split, epoch in self.splits.unborn()
-        )
+        ) and all(self._survives(membership, node, False, lambda _: True) for membership in self.splits.planned())
 
     def _survives(
         self, membership: Membership, node: NodeId, is_target: bool, is_fit: Callable[[Member], bool]

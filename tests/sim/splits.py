@@ -17,7 +17,7 @@ from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import Epoch, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
-from keystead_core.replication.membership import Member
+from keystead_core.replication.membership import Member, Membership, founding_membership
 from keystead_core.replication.replica import Replica
 from keystead_core.split.record import Split, encode_split, membership_of
 from tests.sim.rows import key_bytes
@@ -102,6 +102,16 @@ class Splits:
                 for _, split in r.log.splits:
                     found.setdefault(split.right, (r.partition, split, r.epoch))
         return [one for right, one in found.items() if right not in self.catalog.groups]
+
+    def planned(self) -> list[Membership]:
+        """What right groups will begin with whose split is planned only: a master that has not noticed yet who is lost
+        may make it come true."""
+        found = []
+        for group in self.catalog.groups.values():
+            if group.plan is not None and not group.plan.done:
+                members = group.plan.split.members if isinstance(group.plan, Plan) else group.plan.members
+                found.append(founding_membership(list(members), group.write_quorum_min, group.durable_zones, 0))
+        return found
 
     def is_fit(self, left: PartitionId, split: Split, member: Member) -> bool:
         """Will a replica come of the left one there, as far as one can see?"""
