@@ -41,6 +41,16 @@ BAD: dict[str, Object] = {
     "too many indexes": table(
         globalIndexes=[{"name": f"by-id-{number}", "keySchema": {"hashKey": "id"}} for number in range(21)]
     ),
+    "too many included attributes": table(
+        globalIndexes=[
+            {
+                "name": f"by-id-{number}",
+                "keySchema": {"hashKey": "id"},
+                "projection": {"type": "INCLUDE", "attributes": [f"a{one}" for one in range(17)]},
+            }
+            for number in range(6)
+        ]
+    ),
     "local index without a range key": table(
         localIndexes=[{"name": "by-id", "keySchema": {"hashKey": "id", "rangeKey": "id"}}]
     ),

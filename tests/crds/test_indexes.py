@@ -104,7 +104,16 @@ def named(count: int, *, local: bool) -> list[dict[str, Any]]:
     return [{"name": f"index{number}", "keySchema": keys} for number in range(count)]
 
 
+def including(count: int, attributes: int) -> list[dict[str, Any]]:
+    names = [f"included{number}" for number in range(attributes)]
+    return [{**index, "projection": {"type": "INCLUDE", "attributes": names}} for index in named(count, local=False)]
+
+
 REFUSED = {
+    "more than 100 included": (
+        spec(globalIndexes=[*including(5, 20), *including(6, 1)[5:]], localIndexes=None),
+        "the projections of all indexes name 100 attributes at most",
+    ),
     "21 global ones": (spec(globalIndexes=named(21, local=False)), "spec.globalIndexes: Too many: 21"),
     "6 local ones": (spec(localIndexes=named(6, local=True)), "spec.localIndexes: Too many: 6"),
     "one name twice": (with_global(1, name="by-state"), 'Duplicate value: {"name":"by-state"}'),
@@ -196,3 +205,9 @@ def test_global_indexes_come_and_go_with_their_attributes() -> None:
     without = spec(globalIndexes=[], attributes=used)
     assert errors(without, spec()) == []
     assert errors(spec(), without) == []
+
+
+def test_a_hundred_included_attributes_are_taken() -> None:
+    attributes = [{"name": name, "type": "S"} for name in ("customer", "state")]
+    indexes = {"globalIndexes": including(5, 20), "localIndexes": None}
+    assert errors(spec(attributes=attributes, keySchema={"hashKey": "customer"}, **indexes)) == []

@@ -1,6 +1,6 @@
 """Evaluates the CEL rules of the schemas with cel-python, so that an embedded cluster refuses what Kubernetes refuses.
 
-`quantity(...)`, `compareTo` come from Kubernetes' CEL library and are supplied here.
+`quantity(...)`, `compareTo` and `sum` come from Kubernetes' CEL library and are supplied here.
 """
 
 import re
@@ -46,7 +46,11 @@ def _compare_to(left: Any, right: Any) -> Any:
     return celtypes.IntType((left > right) - (left < right))
 
 
-_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"quantity": _quantity, "compareTo": _compare_to}
+def _sum(values: Any) -> Any:
+    return celtypes.IntType(sum(values))
+
+
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"quantity": _quantity, "compareTo": _compare_to, "sum": _sum}
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,8 @@ from keystead_operator.spec.schema import (
 )
 
 INCLUDED_MAX: Final = 20
+INCLUDED_IN_ALL_MAX: Final = 100
+"""Of one table, an attribute counted as often as it is named."""
 INDEX_NAME_PATTERN: Final = r"^[a-zA-Z0-9_.-]+$"
 _IMMUTABLE: Final = rule(
     "self.keySchema == oldSelf.keySchema && self.projection == oldSelf.projection",
@@ -154,6 +156,11 @@ def _declared_one(name: str) -> str:
     return f"(!has(g.keySchema.{name}) || self.attributes.exists(a, a.name == g.keySchema.{name}))"
 
 
+def _included(indexes: str) -> str:
+    sizes = f"self.{indexes}.map(i, has(i.projection.attributes) ? size(i.projection.attributes) : 0)"
+    return f"(has(self.{indexes}) ? {sizes}.sum() : 0)"
+
+
 def index_rules() -> list[Schema]:
     """Rules of the whole spec."""
     declared = [_declared_one("hashKey"), _declared_one("rangeKey"), _declared("hashKeys"), _declared("rangeKeys")]
@@ -185,6 +192,10 @@ def index_rules() -> list[Schema]:
         rule(
             f"!has(self.globalIndexes) || self.globalIndexes.all(g, !has(g.capacity) || {own} == {of_table})",
             "the indexes of a table on demand are on demand, those of a provisioned one have units",
+        ),
+        rule(
+            f"{_included('globalIndexes')} + {_included('localIndexes')} <= {INCLUDED_IN_ALL_MAX}",
+            f"the projections of all indexes name {INCLUDED_IN_ALL_MAX} attributes at most",
         ),
         rule("has(self.localIndexes) == has(oldSelf.localIndexes)", "local indexes are immutable"),
     ]
