@@ -8,10 +8,12 @@ from random import Random
 
 import msgspec
 
+from keystead_core.hosting import Hosted
 from keystead_core.ids import NO_REPLICA, Lsn, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import Membership, founding_membership
 from keystead_core.replication.membership_steps import next_steps
+from keystead_core.replication.replica import Replica
 from keystead_node.errors import NotMaster
 from tests.histories.operations import Operation
 from tests.histories.register import check_registers
@@ -427,7 +429,7 @@ class Cluster:
             ledger = self.checker.ledger(partition)
             for machine in self.machines:
                 replica = machine.process.core.replicas.get(partition) if machine.process else None
-                if replica is None or machine.process is None:
+                if replica is None or machine.process is None or self._was_never_taken_in(partition, replica):
                     continue
                 if replica.log.last_lsn != ledger.last_lsn or replica.commit_lsn != ledger.last_lsn:
                     found.append(f"{machine.process.name} {replica!r}, committed {ledger.last_lsn}")
@@ -438,6 +440,16 @@ class Cluster:
                 elif replica.unfit:
                     found.append(f"{machine.process.name} {replica!r} {replica.unfit}")
         return found
+
+    def _was_never_taken_in(self, partition: PartitionId, replica: Replica) -> bool:
+        """Left over from a change of members that did not come to be: it goes with the group's next one."""
+        for machine in self.machines:
+            master = machine.process.core.replicas.get(partition) if machine.process else None
+            if master is not None and master.mastership is not None and master.mastership.serving:
+                current = master.membership
+                if current is not None and current.member(replica.id) is None:
+                    return not Hosted.of(replica).is_out(current.version, current.epoch)
+        return False
 
     @staticmethod
     def _rows_end(process: Process, partition: PartitionId) -> Lsn:

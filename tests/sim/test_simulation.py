@@ -53,6 +53,7 @@ REGRESSIONS = {
     659069: "whoever was to follow a member was lost, and another was to go: nobody wanted the member again",
     664512: "of a right half that was planned only, the one volume in another zone was lost (the simulator's mistake)",
     665037: "the same: its master asked for the split before it noticed",
+    681633: "a replica of a change that did not come to be was held to the group's log (the simulator's mistake)",
     702336: "an old copy of a volume that the end of all faults started was never refused (the simulator's mistake)",
     718541: "a group was to go on in one zone: the only node free in the other had its member by another id",
     724056: "a lost volume's node never left, as the one in its place had left: splits onto it were planned for ever",
