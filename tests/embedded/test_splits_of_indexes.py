@@ -78,6 +78,7 @@ def create(cluster: Cluster, name: str, **billing: Any) -> Any:
         Tags=[{"Key": "keystead:partitions", "Value": "1"}],
         **(billing or {"BillingMode": "PAY_PER_REQUEST"}),
     )
+    db.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     cluster.wait_until(f"{name} is level", lambda: cluster.all_level(name), 120)
     cluster.wait_until("with its index", lambda: bool(entries(cluster, index_table(name, INDEX))), 120)
     return db

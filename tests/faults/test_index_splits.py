@@ -4,6 +4,7 @@ import json
 import random
 import time
 import urllib.request
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from keystead_core.catalog.results import CatalogReply
 from keystead_core.cluster_map import index_table
 from tests.faults.cluster import Cluster
+from tests.faults.rescaling import latest_map
 from tests.faults.test_indexes import LEVEL_SECONDS_MAX, SECONDS_BETWEEN, TABLE, Writers, items, table
 
 __all__ = ["table"]
@@ -19,15 +21,8 @@ SETTLED_SECONDS_MAX = 90.0
 
 
 def entries(cluster: Cluster, name: str) -> list[dict[str, Any]]:
-    """The partitions of a table, or of what holds an index, in the map of a node that answers."""
-    for node in cluster.names():
-        try:
-            with urllib.request.urlopen(f"http://{cluster.admin_address(node)}/map", timeout=2) as answer:
-                found = json.load(answer)["partitions"].values()
-        except OSError:
-            continue
-        return [entry for entry in found if entry["table"] == name]
-    return []
+    """The partitions of a table, or of what holds an index, in the newest map that a node has."""
+    return [entry for entry in latest_map(cluster)["partitions"].values() if entry["table"] == name]
 
 
 def plan_split(cluster: Cluster, partition: int) -> str:
@@ -43,9 +38,11 @@ def plan_split(cluster: Cluster, partition: int) -> str:
     raise AssertionError("no node takes the command")
 
 
-def are_settled(cluster: Cluster) -> bool:
-    found = entries(cluster, TABLE) + entries(cluster, INDEX)
-    return bool(found) and not any(entry.get("left") or entry.get("split") for entry in found)
+def are_divided(cluster: Cluster, before: list[int]) -> bool:
+    """There are more partitions of both than before, and no split is under way. A map may be of before the plans."""
+    found = [entries(cluster, TABLE), entries(cluster, INDEX)]
+    grown = all(len(now) > count for now, count in zip(found, before, strict=True))
+    return grown and not any(entry.get("left") or entry.get("split") for now in found for entry in now)
 
 
 def demand_index_of_rows(cluster: Cluster, db: Any) -> None:
@@ -67,12 +64,13 @@ def test_an_index_has_what_the_rows_make_however_both_are_split(cluster: Cluster
     with Writers(cluster.endpoints()) as writers:
         for nodes in (cluster.names()[:1], cluster.names()[1:]):
             time.sleep(SECONDS_BETWEEN)
+            before = [len(entries(cluster, TABLE)), len(entries(cluster, INDEX))]
             for entry in entries(cluster, TABLE) + entries(cluster, INDEX):
                 print(f"{entry['table']} {entry['id']}: {plan_split(cluster, entry['id']) or 'planned'}")
             for node in nodes:
                 time.sleep(random.random())
                 cluster.kill_and_wait_for_restart(node)
-            cluster.wait_until("all splits are settled", lambda: are_settled(cluster), SETTLED_SECONDS_MAX)
+            cluster.wait_until("splits are settled", partial(are_divided, cluster, before), SETTLED_SECONDS_MAX)
             counts.append((len(entries(cluster, TABLE)), len(entries(cluster, INDEX))))
         time.sleep(SECONDS_BETWEEN)
     print(f"\n{sum(writers.done)} writes, partitions of table and index: {counts}")
