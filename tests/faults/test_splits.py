@@ -20,7 +20,7 @@ from tests.faults.writers import client
 
 ITEMS = 200
 SETTLED_SECONDS_MAX = 60.0
-SERVICE_SECONDS_MAX = 30.0
+SERVICE_SECONDS_MAX = 60.0
 PATIENT_SECONDS = 20.0
 """Longer than a router's patience: a client hears from a node whatever becomes of its request."""
 LEVEL_SECONDS_MAX = 90.0
@@ -80,7 +80,8 @@ class Splitting:
         return self.cluster.wait_until(what, self.is_settled, SETTLED_SECONDS_MAX)
 
     def master_of(self, number: int) -> str:
-        """The node of the left (0) or right (1) half's master."""
+        """The node of the left (0) or right (1) half's master, once it has one."""
+        self.cluster.wait_until("it has a master", lambda: bool(self.entries()[number]["master"]), SERVICE_SECONDS_MAX)
         nodes = {node["id"]: node["name"] for node in self.cluster.status()["nodes"]}
         return str(nodes[self.entries()[number]["master"]])
 
