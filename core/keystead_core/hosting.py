@@ -47,8 +47,7 @@ def plan_hosting(
     which the catalog refuses, and then whatever it took on would be lost with it. `awaits_split`: a replica here of the
     group that this one was split from is going to make it, with its rows, which spares a copy. `may_be_older`: the map
     may be older than a replica here, as that on the disk is at a start: it says nothing against one that knows of no
-    membership yet. Nothing is done about a
-    group that is given up, or begins only: that is the recoverer's.
+    membership yet. Nothing is done about a group that is given up, or begins only: that is the recoverer's.
     """
     if entry.is_recovering:
         return []

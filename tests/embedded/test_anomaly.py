@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from keystead_core.keyspace import encode_text, make_row_key
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.rescaling import latest_map, make_client
+from tests.faults.rescaling import entries, make_client
 from tests.faults.writers import WriterThreads
 
 TABLE = "uneven"
@@ -35,10 +35,6 @@ class Writers(WriterThreads):
             with contextlib.suppress(BotoCoreError, ClientError):  # a busy machine may lose a master
                 self._client.put_item(TableName=TABLE, Item={"pk": {"S": key}})
             time.sleep(PAUSE_SECONDS)
-
-
-def entries(cluster: Cluster) -> list[dict[str, Any]]:
-    return [entry for entry in latest_map(cluster)["partitions"].values() if entry["table"] == TABLE]
 
 
 def keys_of_the_first() -> list[str]:
@@ -67,8 +63,8 @@ def test_a_partition_used_far_beyond_the_others_is_split_for_its_anomaly(tmp_pat
             BillingMode="PAY_PER_REQUEST",
         )
         cluster.wait_until("the table is level", lambda: cluster.all_level(TABLE), 90)
-        assert len(entries(cluster)) == PARTITIONS
+        assert len(entries(cluster, TABLE)) == PARTITIONS
 
         with Writers(WRITERS, client, keys):
-            cluster.wait_until("it is split", lambda: len(entries(cluster)) > PARTITIONS, 180)
+            cluster.wait_until("it is split", lambda: len(entries(cluster, TABLE)) > PARTITIONS, 180)
         assert asked_for(cluster)[:1] == ["anomaly"]

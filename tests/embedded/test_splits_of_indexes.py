@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from keystead_core.cluster_map import index_table
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.rescaling import latest_map, make_client
+from tests.faults.rescaling import entries, make_client
 from tests.faults.writers import WriterThreads
 
 INDEX = "by-city"
@@ -84,10 +84,6 @@ def create(cluster: Cluster, name: str, **billing: Any) -> Any:
     return db
 
 
-def entries(cluster: Cluster, name: str) -> list[dict[str, Any]]:
-    return [entry for entry in latest_map(cluster)["partitions"].values() if entry["table"] == name]
-
-
 def are_settled(cluster: Cluster, name: str, count: int) -> bool:
     """So many partitions of the index or more, each with a master, and nothing of index or table being split."""
     mine = entries(cluster, index_table(name, INDEX))
@@ -148,7 +144,7 @@ def test_raising_an_indexs_units_splits_the_index_and_not_its_table(cluster: Clu
     units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": PARTITION_UNITS - 5}
     db = create(cluster, "dialled", ProvisionedThroughput=units)
     with Writers(cluster, "dialled", CALM):
-        time.sleep(2)
+        cluster.wait_until("it is written", lambda: len(read(db, TableName="dialled")) > 3, 60)
         more = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 4 * PARTITION_UNITS - 5}
         update = {"IndexName": INDEX, "ProvisionedThroughput": more}
         db.update_table(TableName="dialled", GlobalSecondaryIndexUpdates=[{"Update": update}])

@@ -158,6 +158,11 @@ def latest_map(cluster: Cluster) -> dict[str, Any]:
     return max(found, key=lambda one: int(one["version"]))
 
 
+def entries(cluster: Cluster, table: str) -> list[dict[str, Any]]:
+    """The partitions of a table, or of what holds an index, in the newest map that a node has."""
+    return _entries(latest_map(cluster), table)
+
+
 class Killer(Ticker):
     """kill -9 of the master's node of some partition, one at a time: where the last one takes longer than usual to be
     started again, the next one waits for that. `killed`: names, in order."""

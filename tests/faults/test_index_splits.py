@@ -12,17 +12,12 @@ import msgspec
 from keystead_core.catalog.results import CatalogReply
 from keystead_core.cluster_map import index_table
 from tests.faults.cluster import Cluster
-from tests.faults.rescaling import latest_map
+from tests.faults.rescaling import entries
 from tests.faults.test_indexes import LEVEL_SECONDS_MAX, SECONDS_BETWEEN, TABLE, Writers, items, table
 
 __all__ = ["table"]
 INDEX = index_table(TABLE, "first")
 SETTLED_SECONDS_MAX = 90.0
-
-
-def entries(cluster: Cluster, name: str) -> list[dict[str, Any]]:
-    """The partitions of a table, or of what holds an index, in the newest map that a node has."""
-    return [entry for entry in latest_map(cluster)["partitions"].values() if entry["table"] == name]
 
 
 def plan_split(cluster: Cluster, partition: int) -> str:

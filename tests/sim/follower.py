@@ -29,15 +29,15 @@ from keystead_core.replication.replica import Replica
 from keystead_core.split.record import Split, encode_split, membership_of
 
 if TYPE_CHECKING:
-    from tests.sim.machine import Process
+    from tests.sim.machine import Machine, Process
     from tests.sim.steered import SteeredCatalog
+    from tests.sim.volume import Volume
 
 
-def entry_of(process: Process) -> NodeEntry:
-    """What a node says of itself."""
-    machine = process.machine
+def entry_of(machine: Machine, volume: Volume, boot: int) -> NodeEntry:
+    """What the node of the volume says of itself at its start number `boot`."""
     return NodeEntry(
-        id=process.node_id,
+        id=volume.node_id,
         name=machine.place,
         zone=machine.zone,
         host=f"h{machine.index}",
@@ -45,7 +45,7 @@ def entry_of(process: Process) -> NodeEntry:
         api_address="",
         peer_address="",
         admin_address="",
-        boot=process.volume.boot_counter,
+        boot=boot,
         state="active",
     )
 
@@ -152,7 +152,8 @@ class Follower:
 
     def register(self) -> None:
         cluster = self.map.cluster or self.catalog.state.cluster
-        self.tell(RegisterNode(cluster, entry_of(self.process)))
+        volume = self.process.volume
+        self.tell(RegisterNode(cluster, entry_of(self.process.machine, volume, volume.boot_counter)))
 
     def on_mastership(self, partition: PartitionId, epoch: Epoch, membership: Membership) -> None:
         members = [ReplicaTarget(m.replica, m.node, m.zone, m.role) for m in membership.members]

@@ -26,7 +26,6 @@ from keystead_core.cluster_map import (
     ClusterMap,
     ClusterSettings,
     KeyAttribute,
-    NodeEntry,
     PartitionEntry,
     ReplicaTarget,
 )
@@ -36,14 +35,14 @@ from keystead_core.log.entries import LogPoint
 from keystead_core.replication.membership import Membership
 from keystead_core.split.record import Split
 from tests.sim.catalog import Catalog, Group
-from tests.sim.follower import Follower
+from tests.sim.follower import Follower, entry_of
 from tests.sim.operator import Operator
 from tests.sim.rows import key_bytes
 from tests.sim.splits import Splits
 
 if TYPE_CHECKING:
     from tests.sim.cluster import Cluster
-    from tests.sim.machine import Machine, Process
+    from tests.sim.machine import Process
 
 CLUSTER = "simulated"
 
@@ -178,7 +177,7 @@ class SteeredCatalog(Catalog):
         lease_ms = scenario.settings.lease // MILLISECOND
         self.execute(InitCluster(CLUSTER, members, ClusterSettings(lease_ms=lease_ms)))
         for machine in present:
-            self.execute(RegisterNode(CLUSTER, _first_entry(machine)))
+            self.execute(RegisterNode(CLUSTER, entry_of(machine, machine.volume, boot=1)))
 
     def begin(self) -> None:
         self.operator.begin()
@@ -216,18 +215,3 @@ class SteeredCatalog(Catalog):
     def change_at_random(self, a: float, b: float) -> bool:
         """Fault R: here it is the operator who wants something else."""
         return self.operator.wish(a, b)
-
-
-def _first_entry(machine: Machine) -> NodeEntry:
-    return NodeEntry(
-        id=machine.volume.node_id,
-        name=machine.place,
-        zone=machine.zone,
-        host=f"h{machine.index}",
-        disk="",
-        api_address="",
-        peer_address="",
-        admin_address="",
-        boot=1,
-        state="active",
-    )

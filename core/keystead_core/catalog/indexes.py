@@ -23,6 +23,8 @@ from keystead_core.ids import PartitionId
 GLOBAL_INDEXES_MAX: Final = 20
 LOCAL_INDEXES_MAX: Final = 5
 KEY_ATTRIBUTES_MAX: Final = 4
+INCLUDED_IN_ALL_MAX: Final = 100
+"""Attributes that the indexes of one table name in their projections, each counted as often as it is named."""
 ONE_AT_A_TIME: Final = (
     "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
 )

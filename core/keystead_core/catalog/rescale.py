@@ -23,6 +23,7 @@ class Standing(msgspec.Struct, frozen=True):
     """`entries`: the groups, with the targets that repairs give them now. `sites`: the nodes that are to hold replicas.
     `ready`: those of them that may take one now. `calm`: the groups of
     which nothing is missing or on the move. `moving`: how many groups are on the move. `draining`: nodes to be emptied.
+    `quiet`: every node answers, and nobody is stood in for; else only draining nodes give.
     """
 
     entries: list[PartitionEntry]

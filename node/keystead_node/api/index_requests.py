@@ -4,7 +4,7 @@ what the catalog is asked for."""
 from collections.abc import Iterable
 from typing import Final
 
-from keystead_core.catalog.indexes import GLOBAL_INDEXES_MAX, LOCAL_INDEXES_MAX
+from keystead_core.catalog.indexes import GLOBAL_INDEXES_MAX, INCLUDED_IN_ALL_MAX, LOCAL_INDEXES_MAX
 from keystead_core.cluster_map import IndexSpec
 from keystead_core.items import ItemError
 from keystead_node.api.key_schemas import check_global_key, check_local_key, key_attributes
@@ -18,8 +18,6 @@ from keystead_node.api.table_requests import (
 )
 from keystead_node.api.table_settings import check_units, limits_of
 
-INCLUDED_MAX: Final = 100
-"""Attributes that the indexes of one table name in their projections, each counted as often as it is named."""
 _INVALID: Final = "One or more parameter values were invalid: "
 
 
@@ -91,9 +89,10 @@ def included_attributes(projection: ProjectionChoice) -> list[str]:
 
 def check_included(projections: Iterable[list[str]]) -> None:
     """`projections`: what each index of one table includes. Raises ItemError."""
-    if sum(map(len, projections)) > INCLUDED_MAX:
+    if sum(map(len, projections)) > INCLUDED_IN_ALL_MAX:
         raise ItemError(
-            f"{_INVALID}Number of NonKeyAttributes in all projections exceeds the per-table limit of {INCLUDED_MAX}"
+            f"{_INVALID}Number of NonKeyAttributes in all projections exceeds the per-table limit of "
+            f"{INCLUDED_IN_ALL_MAX}"
         )
 
 

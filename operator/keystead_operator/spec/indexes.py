@@ -2,7 +2,12 @@
 
 from typing import Any, Final
 
-from keystead_core.catalog.indexes import GLOBAL_INDEXES_MAX, KEY_ATTRIBUTES_MAX, LOCAL_INDEXES_MAX
+from keystead_core.catalog.indexes import (
+    GLOBAL_INDEXES_MAX,
+    INCLUDED_IN_ALL_MAX,
+    KEY_ATTRIBUTES_MAX,
+    LOCAL_INDEXES_MAX,
+)
 from keystead_core.cluster_map import IndexSpec, KeyAttribute
 from keystead_operator.spec.schema import (
     Schema,
@@ -18,8 +23,6 @@ from keystead_operator.spec.schema import (
 )
 
 INCLUDED_MAX: Final = 20
-INCLUDED_IN_ALL_MAX: Final = 100
-"""Of one table, an attribute counted as often as it is named."""
 INDEX_NAME_PATTERN: Final = r"^[a-zA-Z0-9_.-]+$"
 _IMMUTABLE: Final = rule(
     "self.keySchema == oldSelf.keySchema && self.projection == oldSelf.projection",
