@@ -41,6 +41,11 @@ def ways_back(
     return found
 
 
+def can_go_on(group: PartitionEntry, out: Collection[NodeId]) -> bool:
+    """Can the group's other voters elect a master, and make a write durable in as many zones as it must reach?"""
+    return _all_serve(_rules_of([group]), out)
+
+
 def ways_in_words(ways: list[list[NodeId]], called: Callable[[NodeId], str]) -> str:
     """'any one of a, b' | 'any 2 of a, b, c' | 'a and b' | 'a and b, or c'; '' where there is no way."""
     nodes = sorted({node for way in ways for node in way})

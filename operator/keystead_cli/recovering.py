@@ -115,9 +115,10 @@ def _refuse_heard(seen: Seen, gone: Collection[NodeId]) -> None:
 def _check(seen: Seen, entry: PartitionEntry, gone: list[NodeId]) -> None:
     """Ends the program where the partition serves, may come back by itself, or has nothing left."""
     name = f"partition {entry.id} of {entry.table}"
-    if any(one.role == "master" and one.lease_ms != 0 for one in _replicas(seen, entry).values()):
-        fail(f"{name} has a master: nothing has to be recovered")
     left = {node.id for node in seen.map.nodes.values() if node.state == "left"}
+    out = {*gone, *left}
+    if any(_goes_on(one, out) for one in _replicas(seen, entry).values()):
+        fail(f"{name} has a master: nothing has to be recovered")
     silent = sorted(node for node in _places(entry) if node not in {*seen.answering, *gone, *left})
     if silent:
         one = seen.map.nodes.get(silent[0])
@@ -125,11 +126,18 @@ def _check(seen: Seen, entry: PartitionEntry, gone: list[NodeId]) -> None:
             f"{', '.join(map(seen.called, silent))} does not answer, and its volume may still be there: start it, and "
             f"the partition may come back whole. If it is gone for good, say --gone {one.name if one else silent[0]}"
         )
-    out = {*gone, *left}
     if ways_back([entry], out, out):
-        fail(f"{name} needs no recovery: the voters that answer can elect a master (keystead why {entry.table})")
+        fail(f"{name} needs no recovery: the voters that answer can go on (keystead why {entry.table})")
     if not any(_has_rows(one) for one in _replicas(seen, entry).values()):
         fail(f"no node that answers has rows of {name}: restore it from a backup, or delete the table")
+
+
+def _goes_on(replica: ReplicaStatus, out: Collection[NodeId]) -> bool:
+    """It is a master, has committed all that it has, and counts on nobody who is out. By this one is told apart that has
+    lost the only volume in a zone which its writes have to reach: it keeps its lease, and commits nothing."""
+    if replica.role != "master" or replica.lease_ms == 0:
+        return False
+    return replica.commit_lsn >= replica.last_lsn and not set(replica.members) & set(out)
 
 
 def _replicas(seen: Seen, entry: PartitionEntry) -> Mapping[NodeId, ReplicaStatus]:

@@ -56,8 +56,8 @@ class PartitionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     units a second against what one partition gives. `split`: how far its division is, in a sentence, or null.
     `recovery`: the same of going on with a minority, and ever after what was kept; `recovering`: it is under way.
 
-    `ways_back`: where too few replicas are left to serve, the smallest sets of node ids with whose volumes it comes
-    back by itself; empty where enough are there, or where nothing that is absent would be enough.
+    `ways_back`: where too few replicas are left to lead or to take a write, the smallest sets of node ids with whose
+    volumes it comes back by itself; empty where enough are there, or where nothing that is absent would be enough.
     """
 
     id: int
@@ -259,7 +259,7 @@ class _Merge:
             master=None if master_id is None else self._name(master_id),
             replicas=[self._replica(node, present.get(node), master) for node in members],
             notes=[f"{self._name(node)} says: {self._named(one.why)}" for node, one in present.items() if one.why],
-            ways_back=[] if master is not None else self._ways_back(entry, present),
+            ways_back=self._ways_back(entry, present, master),
             load=round(sum(self._load(node, one) for node, one in present.items()), 4),
             read_units=round(sum(one.read_units for one in present.values()), 1),
             write_units=round(sum(one.write_units for one in present.values()), 1),
@@ -269,7 +269,11 @@ class _Merge:
             recovering=entry.is_recovering,
         )
 
-    def _ways_back(self, entry: PartitionEntry, present: dict[str, ReplicaStatus]) -> list[list[NodeId]]:
+    def _ways_back(
+        self, entry: PartitionEntry, present: dict[str, ReplicaStatus], master: ReplicaStatus | None
+    ) -> list[list[NodeId]]:
+        if master is not None and set(master.members) != {place.node for place in entry.members}:
+            return []  # of other members than the catalog knows of yet
         absent = [place.node for place in entry.members if place.node not in self._replicas]
         idle = [NodeId(node) for node in self._replicas if node not in present or not present[node].eligible]
         return [way for way in ways_back([entry], absent, [*idle, *map(NodeId, self._left)]) if way]

@@ -29,6 +29,8 @@ def _explain(view: ClusterView, table: TableView, partition: PartitionView) -> E
     standing = [replica.node for replica in partition.replicas if replica.role == "candidate"]
     if standing:
         trouble.append(f"{_listed(standing)} {'does' if len(standing) == 1 else 'do'} not follow it yet")
+    if partition.way_back:
+        trouble.append(f"it takes no write without the volume of {partition.way_back}")
     missing = table.desired_replicas - len(voters)
     if missing > 0:
         trouble.append(f"{_counted(missing, 'replica')} of {table.desired_replicas} not placed yet")

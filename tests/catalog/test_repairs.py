@@ -306,6 +306,26 @@ def test_lost_volumes_of_a_majority_mark_nothing_and_say_so() -> None:
     assert f"with the old volume of {either} they come back by themselves" in reason.message
 
 
+def test_the_only_volume_in_a_zone_that_writes_have_to_reach_is_missed_as_a_majority_is() -> None:
+    """Not even the change that would put another in its place could commit."""
+    repairs = Repairs(make_catalog(4, zones=2))
+    repairs.catalog.make_table(durable_zones=2)
+    nodes = repairs.catalog.state.map().nodes
+    zones = {node: nodes[node].zone for node in repairs.target()}
+    [alone] = [node for node in zones if list(zones.values()).count(zones[node]) == 1]
+    number = int(alone, 16)
+    repairs.catalog.accept(RegisterNode(CLUSTER, msgspec.structs.replace(make_node(number, zones=2), id=node_id(60))))
+    repairs.down[alone] = 1.0
+    plan = repairs.plan()
+    assert plan.commands == []
+    [reason] = plan.reasons
+    assert reason.code == VOLUME_LOST
+    assert f"with the old volume of node-{number} (node id {alone}) they come back by themselves" in reason.message
+    repairs.down = {node_id(60): 1.0}
+    repairs.run()
+    assert {node.id for node in repairs.catalog.state.map().nodes.values() if node.state == "left"} == {node_id(60)}
+
+
 def test_volume_put_back_ends_the_loss_and_the_other_one_leaves() -> None:
     repairs = Repairs(make_catalog(3))
     repairs.catalog.make_table(partitions=2)

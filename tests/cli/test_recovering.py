@@ -18,9 +18,9 @@ from tests.catalog.cluster import make_catalog
 class Loss:
     """A partition on three of five nodes; all answer, but for those that are lost."""
 
-    def __init__(self) -> None:
-        self.catalog = make_catalog(5)
-        (self.entry,) = self.catalog.make_table(partitions=1)
+    def __init__(self, zones: int = 3, durable_zones: int = 1) -> None:
+        self.catalog = make_catalog(5, zones=zones)
+        (self.entry,) = self.catalog.make_table(partitions=1, durable_zones=durable_zones)
         self.a, self.b, self.c = [place.node for place in self.entry.members]
         self.what = f"orders/{self.entry.id}"
         self.statuses = {node: self.status(node) for node in self.catalog.state.map().nodes}
@@ -28,9 +28,18 @@ class Loss:
     def name(self, node: NodeId) -> str:
         return self.catalog.state.map().nodes[node].name
 
-    def status(self, node: NodeId, role: str = "follower", last_lsn: int = 40, **fields: object) -> NodeStatus:
-        replica = ReplicaStatus(partition=self.entry.id, role=role, epoch=3, last_lsn=last_lsn, commit_lsn=38)
-        own = NodeSelf(id=node, name=self.name(node), **fields)  # type: ignore[arg-type]
+    def status(
+        self,
+        node: NodeId,
+        role: str = "follower",
+        members: list[NodeId] | None = None,
+        peers: list[NodeId] | None = None,
+    ) -> NodeStatus:
+        commit_lsn = 40 if role == "master" else 38
+        replica = ReplicaStatus(
+            partition=self.entry.id, role=role, epoch=3, last_lsn=40, commit_lsn=commit_lsn, members=members or []
+        )
+        own = NodeSelf(id=node, name=self.name(node), peers=peers or [])
         return NodeStatus(own, [replica] if node in (self.a, self.b, self.c) else [])
 
     def lose(self, *nodes: NodeId) -> None:
@@ -103,9 +112,23 @@ def test_a_node_that_answers_or_is_connected_is_not_gone(loss: Loss, capsys: pyt
     assert "it runs, and may serve" in refusal(loss, capsys, loss.b, loss.c)
 
 
+def test_a_master_that_lost_the_only_zone_its_writes_have_to_reach_is_recovered() -> None:
+    """It keeps its lease, for the majority is there, and commits nothing more."""
+    loss = Loss(zones=2, durable_zones=2)
+    zone_of = {node.id: node.zone for node in loss.catalog.state.map().nodes.values()}
+    zones = [zone_of[node] for node in (loss.a, loss.b, loss.c)]
+    alone = (loss.a, loss.b, loss.c)[zones.index(min(zones, key=zones.count))]
+    master = next(node for node in (loss.a, loss.b, loss.c) if node != alone)
+    loss.replace(alone)
+    loss.statuses[master] = loss.status(master, role="master", members=[loss.a, loss.b, loss.c])
+    command = loss.wanted()
+    assert command is not None and [one.node for one in command.gone] == [alone]
+    loss.catalog.accept(command)
+
+
 def test_a_partition_with_a_master_or_a_majority_is_left_alone(loss: Loss, capsys: pytest.CaptureFixture[str]) -> None:
     loss.lose(loss.c)
-    assert "can elect a master" in refusal(loss, capsys, loss.c)
+    assert "can go on" in refusal(loss, capsys, loss.c)
     loss.statuses[loss.a] = loss.status(loss.a, role="master")
     assert "has a master" in refusal(loss, capsys, loss.c)
 

@@ -40,9 +40,9 @@ def five(tmp_path_factory: pytest.TempPathFactory, five_links: Links) -> Iterato
 class Lossy:
     """A table of one partition with items, and which of its nodes can be lost while the catalog keeps a majority."""
 
-    def __init__(self, cluster: Cluster, table: str) -> None:
+    def __init__(self, cluster: Cluster, table: str, **spec: Any) -> None:
         self.cluster, self.table = cluster, table
-        cluster.create_table(table, partitions=1)
+        cluster.create_table(table, partitions=1, **spec)
         cluster.wait_until(f"{table} is level", lambda: cluster.all_level(table), LEVEL_SECONDS_MAX)
         self.items: dict[str, str] = {}
         self.put(cluster.endpoints()[0], "before", ITEMS)
@@ -140,6 +140,32 @@ def test_lost_volumes_are_known_and_a_crash_of_anybody_meanwhile_loses_nothing(f
     with five.held_down(lossy.survivor):
         five.wait_until("another takes over", lossy.serves, 60)
         lossy.check(five.endpoint(lossy.lost[0]))
+
+
+def test_one_volume_that_no_write_can_do_without_is_told_and_can_be_given_up(five: Cluster) -> None:
+    """Every write has to reach all three zones: with two of three volumes there is a master, and nothing commits."""
+    lossy = Lossy(five, "every-zone", replicas=3, durableZones=3)
+    (lost, other) = lossy.lost
+    gone = lossy.id_of(lost)
+    with five.held_down(lost):
+        five.delete_volume(lost)
+    five.wait_until("another volume is in its place", lambda: _are_others(five, {gone}), 120)
+    told = f"{lost} (node id {gone})"
+    five.wait_until("it is told", lambda: told in five.cli("why", lossy.table), 60)
+    with pytest.raises((ClientError, BotoCoreError)):
+        client(five.endpoint(other)).put_item(TableName=lossy.table, Item={"pk": {"S": "never"}, "v": {"S": "taken"}})
+    assert gone in lossy.recover()
+    five.wait_until("whole again", lambda: five.all_level(lossy.table) and lossy.serves(), LEVEL_SECONDS_MAX)
+    lossy.put(five.endpoint(other), "after", ITEMS)
+    lossy.items |= {"never": "taken"} if _is_there(five, lossy, "never") else {}
+    for endpoint in five.endpoints():
+        lossy.check(endpoint)
+
+
+def _is_there(cluster: Cluster, lossy: Lossy, key: str) -> bool:
+    """Whether what was never acknowledged was kept."""
+    db = client(cluster.endpoint(lossy.survivor))
+    return "Item" in db.get_item(TableName=lossy.table, Key={"pk": {"S": key}}, ConsistentRead=True)
 
 
 def _replica(cluster: Cluster, name: str, lossy: Lossy) -> dict[str, Any]:

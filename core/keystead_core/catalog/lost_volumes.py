@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from keystead_core.cluster_map import ClusterMap, PartitionEntry
-from keystead_core.comeback import ways_back, ways_in_words
+from keystead_core.comeback import can_go_on, ways_back, ways_in_words
 from keystead_core.ids import NodeId
 
 
@@ -27,21 +27,22 @@ def silent_nodes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float], los
     )
 
 
-def groups_without_majority(
+def groups_cut_short(
     cluster_map: ClusterMap, lost: list[NodeId], silent: Collection[NodeId] = ()
 ) -> list[PartitionEntry]:
-    """Groups with a voter on a node that is named lost, of which half the voters or more are lost, left or silent.
+    """Groups with a voter on a node that is named lost, whose voters that are not lost, left or silent cannot go on: they are no majority, or lie in fewer zones than a write has to reach, so that not even the change of members
+    that would replace a voter can commit.
 
     `silent`: nodes that do not answer for other reasons. While they are away a lost volume may be needed once more.
     """
     if not lost:
         return []
     dead = {node.id for node in cluster_map.nodes.values() if node.state == "left"} | {*lost, *silent}
-    hit = []
-    for entry in cluster_map.partitions.values():
-        voters = [place.node for place in entry.members if place.role != "learner"]
-        if any(node in lost for node in voters) and 2 * sum(node not in dead for node in voters) <= len(voters):
-            hit.append(entry)
+    hit = [
+        entry
+        for entry in cluster_map.partitions.values()
+        if any(place.node in lost for place in entry.members if place.role != "learner") and not can_go_on(entry, dead)
+    ]
     return sorted(hit, key=lambda entry: entry.id)
 
 
@@ -59,7 +60,7 @@ def volume_lost_message(
     words = ways_in_words(ways, lambda node: f"{nodes[node].name} (node id {node})")
     back = f"with the old volume of {words} they come back by themselves" if words else "no volume can bring them back"
     return (
-        f"the volumes of {names} are lost{f', {away} does not answer' if away else ''}, and with them the majority of "
-        f"{len(groups)} partitions of {tables}: no node is marked as left and nothing is formed anew; {back}; "
-        "what is on no volume any more can only come from a backup"
+        f"the volumes of {names} are lost{f', {away} does not answer' if away else ''}, and with them what "
+        f"{len(groups)} partitions of {tables} cannot go on without: no node is marked as left and nothing is formed "
+        f"anew; {back}; what is on no volume any more can only come from a backup"
     )

@@ -1,7 +1,7 @@
 """Repairs: from a map and what is known of its nodes, the commands that bring every group back to full strength. Pure.
 
-    node of a live name under a new id      its volume is lost: the old id is marked left - unless some group would be
-                                            without a majority of voters that answer: then nothing is marked, and
+    node of a live name under a new id      its volume is lost: the old id is marked left - unless some group could
+                                            not go on with the voters that answer: then nothing is marked, and
                                             VolumeLost says which volumes would bring it back
     node left                               its replicas are replaced at once
     node away for a few seconds             a log-only voter takes its seat where a spare node exists
@@ -19,7 +19,7 @@ are those of whom nothing is known.
 import msgspec
 
 from keystead_core.catalog.commands import Command, NodeLeft, SetTarget
-from keystead_core.catalog.lost_volumes import groups_without_majority, lost_volumes, silent_nodes, volume_lost_message
+from keystead_core.catalog.lost_volumes import groups_cut_short, lost_volumes, silent_nodes, volume_lost_message
 from keystead_core.catalog.rescale import Standing, plan_rescale
 from keystead_core.catalog.seats import Trouble, is_moving, needs_look, target_of, wanted_voters, with_ids_of_their_own
 from keystead_core.cluster_map import ClusterMap, PartitionEntry, ReplicaTarget
@@ -69,11 +69,11 @@ def plan_repairs(
     """
     lost = lost_volumes(cluster_map, seconds_down)
     silent = silent_nodes(cluster_map, seconds_down, lost)
-    without_majority = groups_without_majority(cluster_map, lost, silent)
+    cut_short = groups_cut_short(cluster_map, lost, silent)
     reasons = []
     commands: list[Command] = []
-    if lost and without_majority:
-        reasons.append(Reason(VOLUME_LOST, volume_lost_message(cluster_map, lost, without_majority, silent)))
+    if lost and cut_short:
+        reasons.append(Reason(VOLUME_LOST, volume_lost_message(cluster_map, lost, cut_short, silent)))
         lost = []
     commands += [NodeLeft(node, fence) for node in lost]
     trouble = _diagnose(cluster_map, seconds_down, rule, lost, sorted(set(draining or [])))

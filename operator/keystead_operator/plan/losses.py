@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from keystead_core.catalog.lost_volumes import groups_without_majority, silent_nodes, volume_lost_message
+from keystead_core.catalog.lost_volumes import groups_cut_short, silent_nodes, volume_lost_message
 from keystead_core.catalog.repair import VOLUME_LOST
 from keystead_core.cluster_map import ClusterMap
 from keystead_core.ids import NodeId
@@ -23,7 +23,7 @@ def plan_losses(desired: Desired, observed: Observed) -> Iterator[Action | Note]
     answering = {node.id for node in observed.nodes if node.reachable}
     down = {node: 0.0 if node in answering else 1.0 for node in observed.known_map.nodes}
     silent = silent_nodes(observed.known_map, down, lost)
-    hit = groups_without_majority(observed.known_map, lost, silent)
+    hit = groups_cut_short(observed.known_map, lost, silent)
     if hit:
         message = volume_lost_message(observed.known_map, lost, hit, silent)
         yield Note(subject, VOLUME_LOST, message)
@@ -41,7 +41,7 @@ def lost_by_name(known: ClusterMap, observed: Observed) -> list[NodeId]:
 
 def plan_stranded(desired: Desired, observed: Observed) -> Iterator[Action | Note]:
     """A node whose machine is gone for good leaves, and then its place gets a new volume elsewhere. One at a time, and
-    never while some group would be without a majority of copies that answer: another loss may make this one needed."""
+    never while some group could not go on with the copies that answer: another loss may make this one needed."""
     grace = desired.cluster.node_loss_grace_seconds
     for node in observed.nodes:
         if not 0 < grace <= node.stranded_seconds:
@@ -65,11 +65,11 @@ def _give_up(desired: Desired, observed: Observed, node: ObservedNode, grace: fl
         if observed.seconds_down.get(tenant.id, 0.0) < grace:
             return
         silent = silent_nodes(observed.map, observed.seconds_down, [tenant.id])
-        hit = groups_without_majority(observed.map, [tenant.id], silent)
+        hit = groups_cut_short(observed.map, [tenant.id], silent)
         if hit:
             message = (
-                f"{node.name} cannot run over its volume; it is not given up, because {len(hit)} partitions would be "
-                "left without a majority of their copies"
+                f"{node.name} cannot run over its volume; it is not given up, because {len(hit)} partitions "
+                "could not go on with the copies that would be left"
             )
             yield Note(subject, "NodeStranded", message)
             return
