@@ -1,5 +1,7 @@
 """What `keystead recover` says and refuses before anything is done."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 import typer
@@ -32,14 +34,14 @@ class Loss:
         self,
         node: NodeId,
         role: str = "follower",
-        members: list[NodeId] | None = None,
-        peers: list[NodeId] | None = None,
+        members: Sequence[NodeId] = (),
+        peers: Sequence[NodeId] = (),
     ) -> NodeStatus:
         commit_lsn = 40 if role == "master" else 38
         replica = ReplicaStatus(
-            partition=self.entry.id, role=role, epoch=3, last_lsn=40, commit_lsn=commit_lsn, members=members or []
+            partition=self.entry.id, role=role, epoch=3, last_lsn=40, commit_lsn=commit_lsn, members=list(members)
         )
-        own = NodeSelf(id=node, name=self.name(node), peers=peers or [])
+        own = NodeSelf(id=node, name=self.name(node), peers=list(peers))
         return NodeStatus(own, [replica] if node in (self.a, self.b, self.c) else [])
 
     def lose(self, *nodes: NodeId) -> None:

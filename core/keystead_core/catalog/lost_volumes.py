@@ -30,8 +30,10 @@ def silent_nodes(cluster_map: ClusterMap, seconds_down: dict[NodeId, float], los
 def groups_cut_short(
     cluster_map: ClusterMap, lost: list[NodeId], silent: Collection[NodeId] = ()
 ) -> list[PartitionEntry]:
-    """Groups with a voter on a node that is named lost, whose voters that are not lost, left or silent cannot go on: they are no majority, or lie in fewer zones than a write has to reach, so that not even the change of members
-    that would replace a voter can commit.
+    """Groups with a voter on a node that is named lost, whose voters that are not lost, left or silent cannot go on.
+
+    They are no majority, or lie in fewer zones than a write has to reach: then not even the change of members that
+    would replace a voter can commit.
 
     `silent`: nodes that do not answer for other reasons. While they are away a lost volume may be needed once more.
     """
