@@ -133,8 +133,10 @@ def _check(seen: Seen, entry: PartitionEntry, gone: list[NodeId]) -> None:
 
 
 def _goes_on(replica: ReplicaStatus, out: Collection[NodeId]) -> bool:
-    """It is a master, has committed all that it has, and counts on nobody who is out. One that has lost the only volume in
-    a zone which its writes have to reach is told apart by that: it keeps its lease, and commits nothing."""
+    """It is a master, has committed all that it has, and counts on nobody who is out.
+
+    One that has lost the only volume in a zone which its writes have to reach keeps its lease, and commits nothing.
+    """
     if replica.role != "master" or replica.lease_ms == 0:
         return False
     return replica.commit_lsn >= replica.last_lsn and not set(replica.members) & set(out)
