@@ -111,6 +111,18 @@ def test_what_the_index_copy_alone_has_kept_is_in_a_second_place_before_anybody_
     assert promised[P1] == state_of(7, 3).promised
 
 
+def test_what_stands_without_an_index_copy_is_known_to_be_lost_if_it_rots_after_a_start() -> None:
+    """Found by the simulator (754729): a power loss left the block alone; when that rotted, it was taken for torn."""
+    disk, log, starts = small_log()
+    write_batch(disk, log, StateEntry(P1, state_of(7, 3)))
+    lose_ring(disk)
+    _, replicas = recover(disk, NODE, {})
+    assert {r.partition: r.state.promised for r in replicas if r.state}[P1] == state_of(7, 3).promised
+    lose(disk, place_of(starts[-1]))
+    _, replicas = recover(disk, NODE, {})
+    assert all(replica.damaged_unknown for replica in replicas)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("number", [7, 8])
 def test_the_last_batch_without_an_index_copy_is_torn_and_dropped(

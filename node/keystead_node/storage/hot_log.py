@@ -113,6 +113,7 @@ class HotLog:
         self._unreported: list[int] = []
         self._rescues: list[tuple[int, int, int]] = []
         self._voids: list[int] = []
+        self._is_bare = False
         self.report = Report()
 
     @classmethod
@@ -216,23 +217,26 @@ class HotLog:
         unreported: Sequence[int],
         rescues: Sequence[tuple[int, int, int]],
         voids: Sequence[int] = (),
+        is_bare: bool = False,
     ) -> None:
         """Recovery's word, which the next batch makes durable; `rescue` writes one at once.
 
         What it dropped (to be snipped); damage that no batch names yet; the batches, as (number, start, blocks),
-        that are known only from the ring; and those that were torn and that newer ones of the log name: later batches
-        name all before them as synced, and would make damage of them.
+        that are known only from the ring; those that were torn and that newer ones of the log name: later batches
+        name all before them as synced, and would make damage of them; and whether a batch is there that has no index
+        copy, and that none names as synced: if it rotted now it would be taken for torn.
         """
         self._dropped_tails = list(dropped_tails.items())
         self._unreported = list(unreported)
         self._rescues = list(rescues)
         self._voids = list(voids)
+        self._is_bare = is_bare
 
     def rescue(self) -> None:
-        """Writes and syncs a batch with recovery's word, where it found batches that are known only from the ring: what
-        the node says from now on rests on them, and they have one copy. Where it found torn ones in the log's midst, a
-        second names as synced what the first could not. On a full log the next batches have to do."""
-        for _ in range(2 if self._voids else 1 if self._rescues else 0):
+        """Writes and syncs a batch with recovery's word, where it found batches that are known only from the ring, or
+        only from their own blocks: what the node says from now on rests on them. Where it found torn ones in the log's
+        midst, a second names as synced what the first could not. On a full log the next batches have to do."""
+        for _ in range(2 if self._voids else 1 if self._rescues or self._is_bare else 0):
             try:
                 writes = self.append([])
             except HotLogFull:
