@@ -74,6 +74,11 @@ def plan_hosting(
     return events
 
 
+def brings_rows(left: PartitionEntry | None, node: NodeId) -> bool:
+    """Is the node to have a replica of that group, of whose rows it could make one of a right half?"""
+    return left is not None and any(t.node == node and t.role != "log-only" for t in left.target)
+
+
 def founding_of(entry: PartitionEntry) -> Membership:
     """The group's first membership: the same at every founder, whenever it makes it."""
     lease = entry.founding_lease_ms * MILLISECOND

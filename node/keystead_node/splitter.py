@@ -18,6 +18,7 @@ import structlog
 
 from keystead_core.catalog.commands import Command, RefuseSplit, ReportSplit, SettleSplit
 from keystead_core.cluster_map import MapDelta, PartitionEntry, SplitPlan
+from keystead_core.hosting import brings_rows
 from keystead_core.ids import MILLISECOND, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication.events import HostReplica, ProposeSplit
@@ -233,10 +234,13 @@ class Splitter:
             log.error("the space of a right half is not given back", error=str(error))
 
     def is_going_to_make(self, entry: PartitionEntry) -> bool:
-        """Whether a replica of the left group here is to make the right one of its rows."""
-        left = self._shell.core.replicas.get(entry.left) if entry.left else None
-        if left is None or left.is_log_only or not any(t.node == self._shell.core.id for t in entry.founders):
+        """Whether a replica of the left group that is here, or is to come, makes the right one of its rows."""
+        node = self._shell.core.id
+        if not entry.left or not any(t.node == node for t in entry.founders):
             return False
+        left = self._shell.core.replicas.get(entry.left)
+        if left is None or left.is_log_only:
+            return left is None and brings_rows(self._keeper.map.partitions.get(entry.left), node)
         store = self._shell.stores.get(entry.left)
         if store.rows is None:
             self._shell.stores.open_soon(store)  # What they know of splits is seen then.

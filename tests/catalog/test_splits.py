@@ -39,7 +39,7 @@ from keystead_core.cluster_map import (
     in_ranges,
     index_table,
 )
-from keystead_core.ids import CATALOG_PARTITION, PartitionId
+from keystead_core.ids import CATALOG_PARTITION, NodeId, PartitionId
 from keystead_core.split.record import Split, encode_split
 from tests.catalog.cluster import make_catalog, make_node, make_table
 
@@ -91,6 +91,9 @@ class Splitting:
 
     def right(self, partition: PartitionId) -> PartitionEntry:
         return self.catalog.state.map().partitions[partition]
+
+    def move(self, nodes: list[NodeId]) -> None:
+        self.catalog.accept(SetTarget(self.id, [ReplicaSpec(node) for node in nodes], self.fence))
 
     def voters(self) -> list[ReplicaSpec]:
         return [ReplicaSpec(place.node, place.role) for place in self.entry.target if place.role != "learner"]
@@ -236,12 +239,31 @@ def test_a_split_is_true_though_its_plan_was_taken_back() -> None:
     splitting.report(split)
     assert splitting.right(right).left == splitting.id
     assert (splitting.plan_made.right, splitting.plan_made.done) == (right, True)
+    assert {member.node for member in split.members} <= {place.node for place in splitting.entry.target}
     splitting.catalog.accept(SettleSplit(right))
     assert splitting.entry.split is None and splitting.right(right).left == 0
 
 
+def test_a_node_from_whose_rows_the_right_half_is_made_has_a_copy_until_it_is_settled() -> None:
+    """Found by the simulator (757376): it was to go as the split committed, and the right group never began."""
+    splitting = Splitting()
+    right = splitting.plan()
+    split = splitting.record()
+    nodes = [member.node for member in split.members]
+    others = [node for node in splitting.catalog.state.map().nodes if node not in nodes]
+    splitting.move(others[:1] + nodes[:2])
+    assert splitting.entry.split is None
+    splitting.report(split)
+    assert {*nodes} <= {place.node for place in splitting.entry.target}
+    splitting.move(others[:1] + nodes[:2])
+    assert {*nodes} <= {place.node for place in splitting.entry.target}
+    splitting.catalog.accept(SettleSplit(right))
+    assert [place.node for place in splitting.entry.target] == others[:1] + nodes[:2]
+
+
 def test_a_split_that_is_reported_behind_the_next_plan_leaves_that_plan_alone() -> None:
     splitting = Splitting()
+    before = splitting.entry
     first = splitting.plan()
     split = splitting.record(b"\x80")
     splitting.catalog.accept(RefuseSplit(splitting.id, first, "taken back"))
@@ -254,6 +276,7 @@ def test_a_split_that_is_reported_behind_the_next_plan_leaves_that_plan_alone() 
     splitting.report(splitting.record(b"\x40"))
     splitting.catalog.accept(SettleSplit(second))
     assert splitting.entry.split is None and splitting.entry.high == b"\x40"
+    assert splitting.entry.target == before.target, "the copies of both are gone"
 
 
 def test_reports_that_cannot_be_true_are_refused() -> None:

@@ -226,7 +226,11 @@ class Catalog:
         there = [t.replica for t in target if t.node not in self.cluster.lost_nodes]
         if not wanted.is_durable(there) or not wanted.is_failover_quorum(there):
             return False  # Nobody shrinks a group whose lost member is not replaced yet to one that is dead by it.
-        group.plan = None  # What is under way goes on by itself; no more is begun.
+        if group.plan is not None and group.plan.done:
+            places = {t.node for t in target}
+            target += [copy for copy in group.plan.copies if copy.node not in places]
+        else:
+            group.plan = None  # What is under way goes on by itself; no more is begun.
         group.target = target
         group.version += 1
         group.was_changed = True

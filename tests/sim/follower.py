@@ -20,7 +20,7 @@ from keystead_core.catalog.commands import (
 )
 from keystead_core.catalog.results import CatalogReply
 from keystead_core.cluster_map import EMPTY_MAP, ClusterMap, NodeEntry, PartitionEntry, ReplicaTarget, SplitPlan
-from keystead_core.hosting import Hosted, plan_hosting, plan_removed
+from keystead_core.hosting import Hosted, brings_rows, plan_hosting, plan_removed
 from keystead_core.ids import CATALOG_PARTITION, Epoch, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
@@ -270,9 +270,11 @@ class Follower:
 
     def _is_going_to_make(self, entry: PartitionEntry) -> bool:
         process = self.process
-        left = process.core.replicas.get(entry.left) if entry.left else None
-        if left is None or left.is_log_only or not any(t.node == process.node_id for t in entry.founders):
+        if not entry.left or not any(t.node == process.node_id for t in entry.founders):
             return False
+        left = process.core.replicas.get(entry.left)
+        if left is None or left.is_log_only:
+            return left is None and brings_rows(self.map.partitions.get(entry.left), process.node_id)
         store = process.stores.get(entry.left)
         if store.rows is None:
             process.stores.open_soon(store)

@@ -220,9 +220,12 @@ class Splits:
 
     def is_going_to_make(self, process: Process, group: Group) -> bool:
         """As Splitter.is_going_to_make."""
-        left = process.core.replicas.get(group.left) if group.left else None
-        if left is None or left.is_log_only or not any(t.node == process.node_id for t in group.founding_target):
+        if not group.left or not any(t.node == process.node_id for t in group.founding_target):
             return False
+        left = process.core.replicas.get(group.left)
+        if left is None or left.is_log_only:
+            wanted = self.catalog.groups[group.left].target
+            return left is None and any(t.node == process.node_id and t.role != "log-only" for t in wanted)
         store = process.stores.get(group.left)
         if store.rows is None:
             process.stores.open_soon(store)
@@ -240,8 +243,19 @@ class Splits:
         demand((split.low, split.high) == (left.low, left.high), "a split of another range", (left.partition, split))
         self.catalog.add_right(left, split, point)
         left.high = split.at
-        if left.plan is not None and left.plan.split.right == split.right:
+        left.target = [*left.target, *(copies := self._copies(left, split))]
+        if left.plan is None:
+            left.plan = Plan(split, copies)
+        if left.plan.split.right == split.right:
+            left.plan.copies = [*left.plan.copies, *(copy for copy in copies if copy not in left.plan.copies)]
             left.plan.done = True
+        left.version += bool(copies)
+
+    def _copies(self, left: Group, split: Split) -> list[ReplicaTarget]:
+        """Learners on the nodes from whose rows the right half is made, and which a new target had left out."""
+        held = {t.node for t in left.target} | self.cluster.lost_nodes
+        machines = [self.cluster.by_node.get(m.node) for m in split.members if m.node not in held]
+        return [self.catalog.new_target(machine, "learner") for machine in machines if machine is not None]
 
     def _settled(self, right: Group) -> None:
         if self.cluster.locks.away or not right.left:

@@ -13,7 +13,7 @@ import msgspec
 from keystead_core.catalog import indexes
 from keystead_core.catalog.commands import PlanSplit, RefuseSplit, ReportSplit, SettleSplit
 from keystead_core.catalog.contents import Contents
-from keystead_core.catalog.groups import placement_rule, without_plan
+from keystead_core.catalog.groups import placement_rule, split_copies, without_plan
 from keystead_core.catalog.results import (
     INSUFFICIENT_NODES,
     INSUFFICIENT_ZONES,
@@ -124,9 +124,11 @@ def report(contents: Contents, command: ReportSplit) -> CatalogReply:
     if (split.low, split.high) != (entry.low, entry.high):
         raise Refused(INVALID, f"partition {entry.id} has not the range that it says was split")
     contents.put_partition(_right_of(entry, split, command.epoch))
-    known = _done(entry, split)
+    known, target = _done(entry, split), _with_copies(contents, entry, split)
     contents.put_partition(
-        msgspec.structs.replace(entry, high=split.at, generation=entry.generation + 1, split=known, split_refusal="")
+        msgspec.structs.replace(
+            entry, high=split.at, generation=entry.generation + 1, target=target, split=known, split_refusal=""
+        )
     )
     indexes.inherit_filling(contents, entry.table, entry.id, split.right)
     return CatalogReply()
@@ -139,6 +141,18 @@ def _done(entry: PartitionEntry, split: Split) -> SplitPlan:
     if plan is None:
         plan = SplitPlan(right=split.right, at=split.at, members=list(split.members), reason="")
     return plan if plan.right != split.right else msgspec.structs.replace(plan, at=split.at, done=True)
+
+
+def _with_copies(contents: Contents, entry: PartitionEntry, split: Split) -> list[ReplicaTarget]:
+    """The target with every node from whose rows the right half is made. One that was to go when the split committed,
+    as the plan had been taken back, gets a copy again: if most did not make it, the right group would never begin."""
+    target, meta = list(entry.target), contents.meta
+    held = {place.node for place in target}
+    for member in split.members:
+        if member.node not in held and contents.nodes[member.node].state != "left":
+            target.append(ReplicaTarget(ReplicaId(meta.next_replica), member.node, member.zone, "learner"))
+            meta.next_replica += 1
+    return target
 
 
 def _right_of(entry: PartitionEntry, split: Split, epoch: int) -> PartitionEntry:
@@ -169,6 +183,14 @@ def settle(contents: Contents, command: SettleSplit) -> CatalogReply:
         return CatalogReply()
     left = contents.partitions.get(right.left)
     contents.put_partition(msgspec.structs.replace(right, left=PartitionId(0)))
-    if left is not None and left.split is not None and left.split.right == right.id:
-        contents.put_partition(without_plan(left))
+    if left is not None and left.split is not None:
+        is_all = left.split.right == right.id
+        contents.put_partition(without_plan(left) if is_all else _without_copies(left, right))
     return CatalogReply()
+
+
+def _without_copies(left: PartitionEntry, right: PartitionEntry) -> PartitionEntry:
+    """The copies of a split go that was reported behind another plan: but for those which that one has, too."""
+    nodes, kept = {place.node for place in right.founders}, split_copies(left)
+    target = [place for place in left.target if place.role != "learner" or place.node not in nodes or place in kept]
+    return msgspec.structs.replace(left, target=target)
