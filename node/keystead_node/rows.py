@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from keystead_core.ids import PartitionId
 from keystead_core.keyspace import collection_of
@@ -105,8 +106,9 @@ class LocalRows:
         if rows is None:
             rows = await store.open()
         self._check_range(partition, row_key, consistent)
+        began = perf_counter()
         value = rows.get(row_key)
-        self.shell.heat.of(partition).read(row_key, len(value) if value is not None else 0)
+        self.shell.heat.of(partition).read(row_key, len(value) if value is not None else 0, began)
         return value
 
     def _check_range(self, partition: PartitionId, row_key: bytes, consistent: bool) -> None:
@@ -163,8 +165,10 @@ class LocalRows:
                 rows = self.shell.stores.get(request.partition).rows
                 if rows is None or not self.shell.owns(request.partition, request.row_key):
                     return False
+                began = perf_counter()
                 value = rows.get(request.row_key)
-                self.shell.heat.of(request.partition).read(request.row_key, len(value) if value is not None else 0)
+                heat = self.shell.heat.of(request.partition)
+                heat.read(request.row_key, len(value) if value is not None else 0, began)
                 respond(rq.Answer(rq.OK, value=value))
                 return True
             case _:
@@ -218,10 +222,11 @@ class LocalRows:
         store = self.shell.stores.get(request.partition)
         rows: RowStore = store.rows or await store.open()
         self._check_scan(request)
+        began = perf_counter()
         found, more = rows.scan(
             request.low, request.high, request.max_rows, request.max_bytes, request.backwards, request.index
         )
-        self.shell.heat.of(request.partition).read(request.low, sum(len(value) for _, value in found))
+        self.shell.heat.of(request.partition).read(request.low, sum(len(value) for _, value in found), began)
         return rq.Answer(rq.OK, rows=found, more=more)
 
     def _check_scan(self, request: rq.ScanRows) -> None:

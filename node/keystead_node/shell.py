@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from time import perf_counter
 from typing import assert_never
 
 import structlog
@@ -93,7 +94,9 @@ class Shell:
             while self._events:
                 self._event = event = self._events.popleft()
                 self.counters["steps"] += 1
+                began = perf_counter()
                 self._execute_all(self.core.step(event, boottime_us()))
+                self.heat.spent(event.message if isinstance(event, ev.Received) else event, perf_counter() - began)
         except Exception:
             # Ours, so a crash: a core whose step broke off is in no known state, and may acknowledge nothing more.
             log.critical("the core broke off", exc_info=True)
@@ -191,7 +194,9 @@ class Shell:
             raise self._refused(refusal, self.master_of(partition))
         self._check_range(partition, row_key)
         before = self._latest.get(partition, {}).get(row_key)
+        began = perf_counter()
         decision = decide(before.value if before is not None else rows.get(row_key))
+        self.heat.of(partition).cpu_seconds += perf_counter() - began
         if decision.writes:
             await self.write(partition, row_key, decision.value, False)
         else:

@@ -65,7 +65,7 @@ class SplitWatch:
             if partition == CATALOG_PARTITION or entry is None or store is None or store.rows is None:
                 continue
             found = heat.of(partition)
-            load = PartitionLoad(store.rows.approximate_bytes(), found.read_rate, found.write_rate)
+            load = PartitionLoad(store.rows.approximate_bytes(), found.read_rate, found.write_rate, found.cpu_share)
             watch = self._watches.setdefault(partition, Watch())
             reason = watch.reason(load, self._rule, now)
             if entry.split or entry.left:
@@ -91,7 +91,7 @@ class SplitWatch:
             for one in loads if not isinstance(loads, str) else ():
                 entry = entries.get(one.partition)
                 if entry is not None and one.serves and one.size >= 0:
-                    load = PartitionLoad(one.size, one.read_units, one.write_units)
+                    load = PartitionLoad(one.size, one.read_units, one.write_units, one.cpu)
                     seen.setdefault(entry.table, {})[entry.id] = load
         for partition, load in suspects.items():
             entry, watch = entries.get(partition), self._watches.get(partition)

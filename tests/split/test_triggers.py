@@ -7,8 +7,8 @@ from keystead_core.split.triggers import REST_SECONDS, PartitionLoad, SplitRule,
 RULE = SplitRule(bytes_max=1000, read_units=100, write_units=100, after_seconds=60.0)
 
 
-def load(size: int = 10, reads: float = 0.0, writes: float = 0.0) -> PartitionLoad:
-    return PartitionLoad(size, reads, writes)
+def load(size: int = 10, reads: float = 0.0, writes: float = 0.0, cpu: float = 0.0) -> PartitionLoad:
+    return PartitionLoad(size, reads, writes, cpu)
 
 
 def anomaly_after(watch: Watch, mine: PartitionLoad, others: list[PartitionLoad], seconds: list[float]) -> list[str]:
@@ -26,6 +26,9 @@ def anomaly_after(watch: Watch, mine: PartitionLoad, others: list[PartitionLoad]
         (load(reads=20, writes=11), [load(reads=10), load(writes=10)], "load"),
         (load(reads=20, writes=9), [load(reads=10), load(writes=10)], ""),
         (load(reads=19), [load(), load()], ""),
+        (load(reads=1, cpu=0.31), [load(cpu=0.1), load(cpu=0.1)], "load"),
+        (load(reads=1, cpu=0.29), [load(cpu=0.1), load(cpu=0.1)], ""),
+        (load(reads=1, cpu=0.04), [load(), load()], ""),
         (load(size=999, reads=79), [], ""),
     ],
 )

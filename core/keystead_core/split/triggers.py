@@ -2,8 +2,8 @@
 
     size      its rows weigh more than `bytes_max`
     traffic   for `after_seconds` on end it consumes nearly what one partition gives
-    anomaly   for `after_seconds` on end it holds or consumes `anomaly_times` what the table's other partitions do on
-              average, and not little
+    anomaly   for `after_seconds` on end it holds, or consumes in units or in time of its node's event loop,
+              `anomaly_times` what the table's other partitions do on average, and not little
 
 What was refused, or just done, is left alone for a while.
 """
@@ -19,6 +19,8 @@ LITTLE_SHARE: Final = 0.1
 """Of the weight at which size alone asks for a split: below it no partition is too large for its table."""
 CALM_SHARE: Final = 0.2
 """Of what one partition gives: below it no partition is too busy for its table."""
+CPU_SHARE: Final = 0.05
+"""Of the one event loop of a node: below it no partition takes too much time for its table."""
 REST_SECONDS: Final = 600.0
 """After a split was asked for."""
 
@@ -34,11 +36,13 @@ class SplitRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartitionLoad(msgspec.Struct, frozen=True):
-    """What a master sees of one partition. Units are per second, over the time since the last look."""
+    """What a master sees of one partition. Units are per second, over the time since the last look; `cpu` is the share
+    of the node's event loop that it took in that time."""
 
     size_bytes: int
     read_units: float
     write_units: float
+    cpu: float = 0.0
 
 
 class Watch:
@@ -91,8 +95,9 @@ def beyond(load: PartitionLoad, others: Sequence[PartitionLoad], rule: SplitRule
         return ""
     if _is_large(load, rule) and load.size_bytes > rule.anomaly_times * _mean([one.size_bytes for one in others]):
         return "size"
-    used = [used_share(one, rule) for one in others]
-    return "load" if _is_warm(load, rule) and used_share(load, rule) > rule.anomaly_times * _mean(used) else ""
+    used, cpu = _mean([used_share(one, rule) for one in others]), _mean([one.cpu for one in others])
+    is_beyond = used_share(load, rule) > max(CALM_SHARE, rule.anomaly_times * used)
+    return "load" if is_beyond or load.cpu > max(CPU_SHARE, rule.anomaly_times * cpu) else ""
 
 
 def is_busy(load: PartitionLoad, rule: SplitRule) -> bool:
@@ -112,7 +117,7 @@ def _is_large(load: PartitionLoad, rule: SplitRule) -> bool:
 
 
 def _is_warm(load: PartitionLoad, rule: SplitRule) -> bool:
-    return used_share(load, rule) > CALM_SHARE
+    return used_share(load, rule) > CALM_SHARE or load.cpu > CPU_SHARE
 
 
 def _mean(figures: Sequence[float]) -> float:

@@ -27,7 +27,8 @@ class Behind(msgspec.Struct, frozen=True, array_like=True):
 
 class ReplicaLoad(msgspec.Struct, frozen=True, array_like=True):
     """`role` as in a node's status. `serves`: a master that has applied all that went before it. `size`: bytes of the
-    rows, about, -1 while they are not open. Units are a second, over the last seconds. `behind`: a master's only."""
+    rows, about, -1 while they are not open. Units are a second, over the last seconds; `cpu` is a share of the node's
+    event loop. `behind`: a master's only."""
 
     partition: PartitionId
     role: str
@@ -38,6 +39,7 @@ class ReplicaLoad(msgspec.Struct, frozen=True, array_like=True):
     read_units: float
     write_units: float
     behind: list[Behind] = []
+    cpu: float = 0.0
 
 
 _decoder = msgspec.msgpack.Decoder(list[ReplicaLoad])
@@ -61,6 +63,7 @@ def _load(r: Replica, shell: Shell, copies: Copies) -> ReplicaLoad:
         heat.read_rate if heat is not None else 0.0,
         heat.write_rate if heat is not None else 0.0,
         _behind(r, copies),
+        heat.cpu_share if heat is not None else 0.0,
     )
 
 
