@@ -21,6 +21,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.results import Row, median_ratio
 from benchmarks.servers import TABLE, Keystead, dynamodb, wait_until
 from tests.faults.cluster import Cluster
@@ -64,8 +66,39 @@ def copy_speed(megabytes: int, rounds: int) -> list[Row]:
     return [Row(what=what, value=value, unit="x", must=0.3, aim=0.5, better="more", raw=raw, note=note)]
 
 
-def latency(megabytes: int, seconds: float) -> list[Row]:
-    """The 99th percentile of reads and writes while a node is added, against right before; one run."""
+def latency(megabytes: int, seconds: float, rounds: int) -> list[Row]:
+    """The 99th percentile of reads and writes while a node is added, against right before or behind; the median of some
+    rounds, each with a cluster of its own."""
+    found = [_latency(megabytes, seconds) for _ in range(rounds)]
+    note = f"{found[0].copied / MEGABYTE:.0f} MB copied in {found[0].took:.0f} s, {len(found[0].load.history)} requests"
+    return [_latency_row(found, kinds, f"first round: {note}") for kinds in (("write", "delete"), ("read",))]
+
+
+class Round(msgspec.Struct, frozen=True):
+    """Clients under way before, while and after a node was added: `spans`, as (begin, end) in ns of `monotonic_ns`."""
+
+    load: Load
+    spans: list[tuple[int, int]]
+    copied: int
+
+    @property
+    def took(self) -> float:
+        return (self.spans[1][1] - self.spans[1][0]) / 1e9
+
+    def percentiles(self, kinds: tuple[str, ...]) -> list[float]:
+        """The 99th, in ms, of each span."""
+        return [statistics.quantiles(self._of(kinds, span), n=100)[98] / 1e6 for span in self.spans]
+
+    def failed(self, kinds: tuple[str, ...]) -> list[int]:
+        """What a client has to ask again, in each span; it counts above with the time that it took."""
+        history = [o for o in self.load.history if o.kind in kinds and o.outcome != "ok"]
+        return [sum(since <= o.invoked < until for o in history) for since, until in self.spans]
+
+    def _of(self, kinds: tuple[str, ...], span: tuple[int, int]) -> list[int]:
+        return [o.returned - o.invoked for o in self.load.history if o.kind in kinds and span[0] <= o.invoked < span[1]]
+
+
+def _latency(megabytes: int, seconds: float) -> Round:
     server = Keystead(partitions=PARTITIONS, **SHORT_LOGS)
     try:
         server.start()
@@ -88,30 +121,30 @@ def latency(megabytes: int, seconds: float) -> list[Row]:
         copied = sum(_copied_bytes(cluster, name) for name in cluster.names())
     finally:
         server.stop()
-    took = (spans[1][1] - spans[1][0]) / 1e9
-    note = f"{copied / MEGABYTE:.0f} MB copied in {took:.0f} s, {len(load.history)} requests"
-    return [_latency_row(load, kinds, spans, note) for kinds in (("write", "delete"), ("read",))]
+    found = Round(load, spans, copied)
+    for kinds in ("write", "read"):
+        before, during, after = found.percentiles((kinds,))
+        print(f"  {kinds}s, p99: {before:.0f} ms before, {during:.0f} meanwhile, {after:.0f} behind", flush=True)
+    return found
 
 
-def _latency_row(load: Load, kinds: tuple[str, ...], spans: list[tuple[int, int]], note: str) -> Row:
-    def percentile(since: int, until: int) -> float:
-        found = [o.returned - o.invoked for o in load.history if o.kind in kinds and since <= o.invoked < until]
-        return statistics.quantiles(found, n=100)[98] / 1e6
-
-    def failed(since: int, until: int) -> int:
-        """What a client has to ask again, which counts above with the time that it took."""
-        return sum(o.outcome != "ok" for o in load.history if o.kind in kinds and since <= o.invoked < until)
-
-    before, during, after = (percentile(*span) for span in spans)
+def _latency_row(rounds: list[Round], kinds: tuple[str, ...], note: str) -> Row:
+    of_spans = [one.percentiles(kinds) for one in rounds]
+    failed = [float(count) for one in rounds for count in one.failed(kinds)]
+    calm = [min(before, after) for before, _, after in of_spans]
     return Row(
         what=f"99th percentile of {kinds[0]}s while a node is added and data moves / right before or behind, the lower",
-        value=during / min(before, after),
+        value=median_ratio([during for _, during, _ in of_spans], calm),
         unit="x",
         must=3.0,
         aim=1.5,
         better="less",
-        raw={"meanwhile, ms": [round(during, 2)], "before and behind, ms": [round(before, 2), round(after, 2)]}
-        | {"to be asked again before, meanwhile, behind": [float(failed(*span)) for span in spans]},
+        raw={
+            "before, ms": [round(one[0], 2) for one in of_spans],
+            "meanwhile, ms": [round(one[1], 2) for one in of_spans],
+            "behind, ms": [round(one[2], 2) for one in of_spans],
+            "to be asked again before, meanwhile, behind, of each round": failed,
+        },
         note=note,
     )
 
