@@ -74,7 +74,9 @@ def role_of(r: Replica) -> str:
     member = r.own_member
     if r.role != "follower":
         return r.role
-    return "follower" if member is None or member.role == "voter" else member.role
+    if member is None:
+        return "learner"  # Its log does not name it: it counts in nothing yet, or no more.
+    return "follower" if member.role == "voter" else member.role
 
 
 def _lease_ms(r: Replica) -> float | None:

@@ -1,0 +1,117 @@
+"""A volume is lost while replicas move to a new node, and one that its partitions cannot do without is given up."""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from e2e.harness.clients import ClientPod, traffic
+from e2e.harness.commands import CommandFailed, kubectl
+from e2e.harness.store import Store
+from e2e.harness.waiting import NotYet, wait_for
+
+pytestmark = pytest.mark.timeout(600)
+
+ITEM_BYTES = 100_000
+BATCH = 25
+BATCHES = 16
+"""40 MB: moves that take a while."""
+
+
+def fill(clients: ClientPod, store: Store) -> None:
+    for batch in range(BATCHES):
+        text = f"{batch:04d}" * (ITEM_BYTES // 4)
+        items = [{"pk": {"S": f"ballast-{batch}-{n}"}, "v": {"S": text}} for n in range(BATCH)]
+        wanted = {store.table: [{"PutRequest": {"Item": item}} for item in items]}
+        while wanted:
+            wanted = clients.call(store, "BatchWriteItem", {"RequestItems": wanted}).get("UnprocessedItems") or {}
+
+
+def moving(store: Store, to: str) -> list[str]:
+    """Partitions of the table that are to have a replica on that node, and have none yet that counts."""
+    cluster_map = store.map()
+    entries = cluster_map["partitions"].items()
+    nodes = {node["id"]: node["name"] for node in cluster_map["nodes"].values() if node["state"] != "left"}
+    found = []
+    for number, entry in entries:
+        target = [place for place in entry["target"] if nodes.get(place["node"]) == to]
+        if entry["table"] == store.table and target and target[0] not in entry["members"]:
+            found.append(number)
+    return found
+
+
+def lose_volume(store: Store, pod: str) -> None:
+    uid = store.identities()[pod][0]
+    store.kube.delete("PersistentVolumeClaim", store.namespace, store.claim_of(pod))
+    store.kube.delete("Pod", store.namespace, pod, grace_seconds=1)
+    store.wait_pod_ready(pod, 180, not_uid=uid)
+
+
+def test_a_volume_is_lost_while_replicas_move(
+    own_store: Callable[..., Store], clients: ClientPod, figure: Callable[[str], None]
+) -> None:
+    store = own_store()
+    store.create()
+    store.apply(store.table_manifest(store.table, partitions=6))
+    store.wait_available(180)
+    fill(clients, store)
+    before = set(store.identities())
+    with traffic(clients, store, f"moved-{int(time.time())}") as run:
+        time.sleep(2)
+        start = time.monotonic_ns()
+        store.apply(store.manifest(nodes=4))
+
+        def begun() -> str:
+            new = {pod["metadata"]["name"] for pod in store.pods()} - before
+            if not new or not moving(store, min(new)):
+                raise NotYet(f"new pods {sorted(new)}, nothing moves yet")
+            return min(new)
+
+        new = wait_for("replicas move to the new node", begun, 120, 0.1)
+        under_way = moving(store, new)
+        victim = store.main_master()
+        lose_volume(store, victim)
+        store.wait_healthy(300)
+        seconds = (time.monotonic_ns() - start) / 1e9
+        run.wait_for_service(20)
+    figure(f"{len(under_way)} replicas were on the move; whole again on four nodes after {seconds:.0f} s")
+    figure(f"longest time without writes {run.gap_seconds(start):.2f} s")
+    members = store.members()
+    assert all(members[store.node_id(pod)] for pod in store.identities()), members
+    answer = clients.call(store, "Scan", {"TableName": store.table, "Select": "COUNT", "ConsistentRead": True})
+    assert answer["Count"] > 0
+
+
+def test_a_partition_that_lost_what_it_cannot_do_without_goes_on_by_a_persons_word(
+    own_store: Callable[..., Store], clients: ClientPod, figure: Callable[[str], None]
+) -> None:
+    """Of two replicas, both of which every write has to reach, one is lost: the catalog, with three, goes on."""
+    store = own_store("-given-up")
+    store.create()
+    pair = "pair"
+    store.apply(store.table_manifest(pair, partitions=1, replicas=2, writeQuorum=2))
+    store.wait_available(180)
+    clients.call(store, "PutItem", {"TableName": pair, "Item": {"pk": {"S": "kept"}}})
+    cluster_map = store.map()
+    [number] = [number for number, entry in cluster_map["partitions"].items() if entry["table"] == pair]
+    names = {node["id"]: node["name"] for node in cluster_map["nodes"].values()}
+    places = [names[place["node"]] for place in cluster_map["partitions"][number]["members"]]
+    lost = places[0]
+    old = store.node_id(lost)
+    lose_volume(store, lost)
+    store.wait_condition("VolumeLost", "True", 60)
+
+    def recover(*arguments: str) -> str:
+        return kubectl("keystead", "recover", f"{pair}/{number}", *arguments, "--namespace", store.namespace)
+
+    with pytest.raises(CommandFailed, match="say --accept-data-loss"):
+        recover()
+    start = time.monotonic()
+    assert old in recover("--accept-data-loss")
+    figure(f"{pair}/{number} was given up and served again after {time.monotonic() - start:.1f} s")
+    found = clients.call(store, "GetItem", {"TableName": pair, "Key": {"pk": {"S": "kept"}}, "ConsistentRead": True})
+    assert found.get("Item") == {"pk": {"S": "kept"}}, json.dumps(found)
+    store.wait_healthy(240)
+    store.wait_condition("VolumeLost", "False", 60)
+    clients.call(store, "PutItem", {"TableName": pair, "Item": {"pk": {"S": "after"}}})
