@@ -5,6 +5,7 @@ from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.node import Node
 from keystead_core.replication.settings import Settings
+from keystead_node.status import role_of
 from tests.replication.rig import BOOT, GROUP, A, Rig, founding_record
 
 
@@ -27,3 +28,12 @@ def test_rows_of_a_dropped_replica_are_dropped_at_the_next_start_too() -> None:
     node = Node(Settings(), A, BOOT, [found], 0, 1)
     assert node.start(rig.now) == [ef.DropRows(GROUP)]
     assert node.tombstones == {GROUP: 1}
+
+
+def test_a_replica_that_its_log_does_not_name_yet_is_shown_as_a_learner() -> None:
+    rig = Rig([founding_record()])
+    assert role_of(rig.replica) == "follower"
+    rig.step(ev.DropReplica(GROUP, ReplicaId(1)))
+    rig.step(ev.HostReplica(GROUP, ReplicaId(9), None))
+    rig.sync()
+    assert role_of(rig.replica) == "learner"
