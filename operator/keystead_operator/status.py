@@ -40,6 +40,10 @@ def table_conditions(view: ClusterView, table: TableView | None, note: str = "")
     elif headless or not table.partitions:
         message = _headless(table) if headless else "its partitions are not known yet"
         available = Condition("Available", "False", "NoMaster", message)
+    elif stuck := [partition for partition in table.partitions if partition.way_back]:
+        numbers = ", ".join(str(partition.id) for partition in stuck)
+        message = f"takes no write: partition {numbers}; it does with the volume of {stuck[0].way_back}"
+        available = Condition("Available", "False", "NoWriteQuorum", message)
     else:
         available = Condition("Available", "True", "Serving", "every partition has a master")
     if moving:
@@ -116,6 +120,9 @@ def _quorum_healthy(view: ClusterView) -> Condition:
     headless = sum(partition.master is None for table in view.tables for partition in table.partitions)
     if headless:
         return Condition("QuorumHealthy", "False", "NoMaster", f"{headless} partitions have no master")
+    stuck = sum(bool(partition.ways_back) for table in view.tables for partition in table.partitions)
+    if stuck:
+        return Condition("QuorumHealthy", "False", "NoWriteQuorum", f"{stuck} partitions take no write")
     return Condition("QuorumHealthy", "True", "QuorumsHealthy", "the catalog and every partition have a master")
 
 

@@ -17,7 +17,7 @@ from keystead_core.cluster_map import (
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_operator.cluster_view import ClusterView, NodePlace, cluster_view
 from keystead_operator.node_status import FollowerProgress, NodeSelf, NodeStatus, ReplicaStatus
-from keystead_operator.status import table_conditions
+from keystead_operator.status import cluster_conditions, table_conditions
 from keystead_operator.why import explain
 
 IDS = [NodeId(f"id-{n}") for n in range(3)]
@@ -79,7 +79,9 @@ def _replica(role: str, **more: Any) -> ReplicaStatus:
     return ReplicaStatus(partition=2, role=role, epoch=4, members=list(IDS), last_lsn=9, **more)
 
 
-def _view(*replicas: ReplicaStatus | None, catalog_master: int | None = 0) -> ClusterView:
+def _view(
+    *replicas: ReplicaStatus | None, catalog_master: int | None = 0, cluster_map: ClusterMap = MAP
+) -> ClusterView:
     """One replica of partition 2 a node; None: the node does not answer."""
     statuses = {}
     for number, replica in enumerate(replicas):
@@ -88,7 +90,7 @@ def _view(*replicas: ReplicaStatus | None, catalog_master: int | None = 0) -> Cl
             catalog = ReplicaStatus(partition=1, role=role, members=list(IDS))
             statuses[f"node-{number}"] = NodeStatus(NodeSelf(id=IDS[number]), [catalog, replica])
     places = [NodePlace(name=f"node-{n}", zone=f"zone-{'abc'[n]}", port=8000 + n, data_dir="", pid=1) for n in range(3)]
-    return cluster_view("c", "http://x", places, statuses, MAP)
+    return cluster_view("c", "http://x", places, statuses, cluster_map)
 
 
 def _picture(view: ClusterView) -> str:
@@ -179,6 +181,19 @@ def test_lost_majority_names_the_old_volumes_and_not_one_that_has_left() -> None
     assert "with the volume of node-1 (node id id-1) it comes" in _sentence(
         cluster_view("c", "http://x", places, statuses, left)
     )
+
+
+def test_a_master_that_commits_nothing_without_a_volume_is_not_called_available() -> None:
+    entry = next(entry for entry in MAP.partitions.values() if entry.table == "orders")
+    every_zone = {**MAP.partitions, entry.id: msgspec.structs.replace(entry, durable_zones=3)}
+    cluster_map = msgspec.structs.replace(MAP, partitions=every_zone)
+    view = _view(_replica("master"), _replica("follower"), None, cluster_map=cluster_map)
+    assert "it takes no write without the volume of node-2 (node id id-2)" in _sentence(view)
+    available = next(one for one in table_conditions(view, view.tables[0]) if one.type == "Available")
+    assert (available.status, available.reason) == ("False", "NoWriteQuorum")
+    assert available.message == "takes no write: partition 2; it does with the volume of node-2 (node id id-2)"
+    quorum = next(one for one in cluster_conditions(view) if one.type == "QuorumHealthy")
+    assert (quorum.status, quorum.reason) == ("False", "NoWriteQuorum")
 
 
 def test_partition_with_a_quorum_waits_for_no_volume() -> None:
