@@ -137,3 +137,14 @@ plant(
     (splitting, "refusal_to_remove", _nothing_against_it),
     (Splits, "is_source", _no_source),
 )
+
+
+def _as_targeted(_self: Splits, _left: Any, _split: Split) -> list[Any]:
+    return []
+
+
+plant(
+    "copies-not-given-back",
+    "a node from whose rows the right half is made has a replica of the left group until it is settled",
+    (Splits, "_copies", _as_targeted),
+)

@@ -44,6 +44,20 @@ plant(
 plant("snipped-records-moved", "what a snip killed is not copied forward", (HotIndex, "snip_kills", _no))
 
 
+_resume = hot_log.HotLog.resume
+
+
+def _resume_without_naming(self: hot_log.HotLog, *word: Any) -> None:
+    _resume(self, *word[:-1])
+
+
+plant(
+    "batch-without-a-copy-not-named",
+    "a batch without an index copy is named as synced at the next start, before anybody relies on it",
+    (hot_log.HotLog, "resume", _resume_without_naming),
+)
+
+
 def _apply_in_two(self: row_store.RowStore, changes: Any, applied_lsn: int) -> None:
     batch = self._engine.WriteBatch(raw_mode=True)
     for key, value in changes:
