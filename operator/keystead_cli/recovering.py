@@ -12,8 +12,9 @@ import typer
 
 from keystead_cli.terminal import fail
 from keystead_core.catalog.commands import GoneNode, Recover
+from keystead_core.catalog.recoveries import stages_of
 from keystead_core.cluster_map import ClusterMap, NodeEntry, PartitionEntry
-from keystead_core.comeback import ways_back
+from keystead_core.comeback import can_go_on
 from keystead_core.ids import CATALOG_PARTITION, NodeId
 from keystead_operator.node_status import NodeStatus, ReplicaStatus
 from keystead_operator.recovery_said import recovery_of
@@ -61,7 +62,7 @@ def wanted_recovery(seen: Seen, what: str, gone: list[str], accepted: bool) -> R
     if not accepted:
         fail("nothing was done: say --accept-data-loss to lose what is on those volumes alone")
     nodes = [GoneNode(node, seen.map.nodes[node].boot) for node in given_up]
-    return Recover(entry.id, nodes, time.time())
+    return Recover(entry.id, nodes, time.time(), _changing_to(seen, entry))
 
 
 def _entry(cluster_map: ClusterMap, what: str) -> PartitionEntry:
@@ -126,10 +127,16 @@ def _check(seen: Seen, entry: PartitionEntry, gone: list[NodeId]) -> None:
             f"{', '.join(map(seen.called, silent))} does not answer, and its volume may still be there: start it, and "
             f"the partition may come back whole. If it is gone for good, say --gone {one.name if one else silent[0]}"
         )
-    if ways_back([entry], out, out):
+    if all(can_go_on(one, out) for one in stages_of(entry, _changing_to(seen, entry), seen.map.nodes)):
         fail(f"{name} needs no recovery: the voters that answer can go on (keystead why {entry.table})")
     if not any(_has_rows(one) for one in _replicas(seen, entry).values()):
         fail(f"no node that answers has rows of {name}: restore it from a backup, or delete the table")
+
+
+def _changing_to(seen: Seen, entry: PartitionEntry) -> list[NodeId]:
+    """The members that the newest log names, where the catalog has not heard of them: the change may never commit."""
+    newest = max(_replicas(seen, entry).values(), key=lambda one: (one.epoch, one.membership_version), default=None)
+    return newest.members if newest is not None and newest.membership_version > entry.membership_version else []
 
 
 def _goes_on(replica: ReplicaStatus, out: Collection[NodeId]) -> bool:

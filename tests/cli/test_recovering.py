@@ -36,10 +36,17 @@ class Loss:
         role: str = "follower",
         members: Sequence[NodeId] = (),
         peers: Sequence[NodeId] = (),
+        version: int = 0,
     ) -> NodeStatus:
         commit_lsn = 40 if role == "master" else 38
         replica = ReplicaStatus(
-            partition=self.entry.id, role=role, epoch=3, last_lsn=40, commit_lsn=commit_lsn, members=list(members)
+            partition=self.entry.id,
+            role=role,
+            epoch=3,
+            membership_version=version,
+            last_lsn=40,
+            commit_lsn=commit_lsn,
+            members=list(members),
         )
         own = NodeSelf(id=node, name=self.name(node), peers=list(peers))
         return NodeStatus(own, [replica] if node in (self.a, self.b, self.c) else [])
@@ -125,6 +132,26 @@ def test_a_master_that_lost_the_only_zone_its_writes_have_to_reach_is_recovered(
     loss.statuses[master] = loss.status(master, role="master", members=[loss.a, loss.b, loss.c])
     command = loss.wanted()
     assert command is not None and [one.node for one in command.gone] == [alone]
+    loss.catalog.accept(command)
+
+
+def test_a_group_whose_change_of_members_cannot_commit_any_more_is_recovered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Found by the simulator (772796): the catalog knows only of the members before it, who could go on."""
+    loss = Loss(zones=2, durable_zones=2)
+    zone_of = {node.id: node.zone for node in loss.catalog.state.map().nodes.values()}
+    members = [loss.a, loss.b, loss.c]
+    third = next(node for node in members if [zone_of[one] for one in members].count(zone_of[node]) == 1)
+    lost = next(node for node in members if node != third)
+    new = next(node for node in zone_of if node not in members and zone_of[node] == zone_of[third])
+    loss.catalog.accept(NodeLeft(lost, loss.catalog.take_office()))
+    loss.lose(lost)
+    loss.statuses[third] = loss.status(third, role="master", members=members)
+    assert "can go on" in refusal(loss, capsys)
+    loss.statuses[third] = loss.status(third, role="master", members=[lost, third, new], version=9)
+    command = loss.wanted()
+    assert command is not None and command.changing_to == [lost, third, new]
     loss.catalog.accept(command)
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from keystead_core.catalog import commands
-from keystead_core.cluster_map import KeyAttribute, PartitionEntry
-from keystead_core.ids import CATALOG_PARTITION, Micros, NodeId, PartitionId
+from keystead_core.cluster_map import KeyAttribute, PartitionEntry, ReplicaTarget
+from keystead_core.comeback import can_go_on
+from keystead_core.ids import CATALOG_PARTITION, Micros, NodeId, PartitionId, ReplicaId
 from keystead_core.ledger import PlacementRule, ledger_of, sites_of
 from keystead_core.quotas import level_enough, quotas_of
 from keystead_core.split.dial_up import PartitionLimits, partitions_for
@@ -216,6 +217,8 @@ class Operator:
                 self._remove(name)
             case MarkLeft(node=node, only_if_empty=only_if_empty):
                 catalog.execute(commands.NodeLeft(node, fence, only_if_empty))
+            case SetTarget(partition=partition, target=target) if self._would_die_of_it(partition, list(target)):
+                self.cluster.coverage["move towards a loss put off"] += 1
             case SetTarget(partition=partition, target=target):
                 self.cluster.coverage["log-only wished"] += any(spec.role == "log-only" for spec in target)
                 catalog.execute(commands.SetTarget(partition, list(target), fence))
@@ -224,6 +227,18 @@ class Operator:
                 self._demand_no_more_than_asked_for(partition)
             case _:
                 raise AssertionError(action)
+
+    def _would_die_of_it(self, partition: PartitionId, target: list[commands.ReplicaSpec]) -> bool:
+        """Would the group, changed so, miss a volume that is lost already, though nobody has noticed?
+
+        Its master, who has not either, would append a change that never commits (docs/simulation.md, What is open).
+        """
+        entry = self.catalog.map.partitions.get(partition)
+        if entry is None or self.cluster.lost_nodes.isdisjoint(spec.node for spec in target):
+            return False
+        zones = {node.id: node.zone for node in self.catalog.map.nodes.values()}
+        places = [ReplicaTarget(ReplicaId(n), one.node, zones[one.node], one.role) for n, one in enumerate(target, 1)]
+        return not can_go_on(msgspec.structs.replace(entry, members=places), self.cluster.lost_nodes)
 
     def _add(self, name: str, zone: str) -> None:
         if any(machine.place == name for machine in self.cluster.machines):

@@ -232,11 +232,16 @@ class GoneNode(msgspec.Struct, frozen=True, array_like=True):
 class Recover(msgspec.Struct, frozen=True, array_like=True, tag=19):
     """A person's word: these nodes are gone for good, so go on with what is left of the group, whatever was
     acknowledged and is not there (docs/decisions/0012). `at`: seconds since 1970. Answered with the id of the partition
-    that has the range as the only counter. Said again with more nodes it gives up those as well."""
+    that has the range as the only counter. Said again with more nodes it gives up those as well.
+
+    `changing_to`: the nodes that the group's log names last as members, where that change is not known to be
+    committed; [] where there is none.
+    """
 
     partition: PartitionId
     gone: list[GoneNode]
     at: float
+    changing_to: list[NodeId] = []
 
 
 class ReportRetired(msgspec.Struct, frozen=True, array_like=True, tag=20):

@@ -9,6 +9,8 @@ The old partition is not in the map then, but it is not deleted either, before t
 may be needed once more, if the node that was chosen is lost meanwhile (Recover says so).
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from keystead_core.catalog.commands import Recover, ReportGroups, ReportRetired
@@ -32,7 +34,7 @@ from keystead_core.cluster_map import (
     Survivor,
     in_ranges,
 )
-from keystead_core.comeback import ways_back
+from keystead_core.comeback import can_go_on
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 
 
@@ -45,7 +47,7 @@ def recover(contents: Contents, command: Recover) -> CatalogReply:
     known = entry.recovery if entry.is_recovering else None
     gone = sorted({*(known.gone if known is not None else ()), *(node.id for node in given_up)})
     if known is None:
-        _check(contents, entry, gone)
+        _check(contents, entry, gone, command.changing_to)
         recovery = Recovery(gone=gone, at=command.at)
     elif gone == known.gone:
         return CatalogReply(counters=[entry.id])
@@ -72,7 +74,7 @@ def _checked(contents: Contents, node: NodeId, boot: int) -> NodeEntry:
     return known
 
 
-def _check(contents: Contents, entry: PartitionEntry, gone: list[NodeId]) -> None:
+def _check(contents: Contents, entry: PartitionEntry, gone: list[NodeId], changing_to: list[NodeId]) -> None:
     if entry.table == CATALOG_TABLE:
         raise Refused(
             INVALID, "the catalog's own group cannot be recovered: it comes back with the majority of its volumes alone"
@@ -80,12 +82,26 @@ def _check(contents: Contents, entry: PartitionEntry, gone: list[NodeId]) -> Non
     if entry.epoch == 0:
         raise Refused(INVALID, f"partition {entry.id} never had a master, and holds nothing")
     out = {*gone, *(node.id for node in contents.nodes.values() if node.state == "left")}
-    if ways_back([entry], out, out):
-        raise Refused(
-            INVALID, f"partition {entry.id} needs no recovery: the voters that are not gone can elect a master"
-        )
+    if all(can_go_on(one, out) for one in stages_of(entry, changing_to, contents.nodes)):
+        raise Refused(INVALID, f"partition {entry.id} needs no recovery: the voters that are not gone can go on")
     if all(place.node in out for place in (*entry.members, *entry.target)):
         raise Refused(INVALID, f"nothing would be left to make partition {entry.id} of")
+
+
+def stages_of(
+    entry: PartitionEntry, changing_to: list[NodeId], nodes: Mapping[NodeId, NodeEntry]
+) -> list[PartitionEntry]:
+    """The group as last reported and, where its log is changing its voters, as it would be then: until such a change is
+    committed nothing is without a quorum of both."""
+    if not changing_to:
+        return [entry]
+    roles = {place.node: place.role for place in (*entry.members, *entry.target)}
+    voters = [
+        ReplicaTarget(ReplicaId(number), node, nodes[node].zone, roles.get(node, "voter"))
+        for number, node in enumerate(changing_to, 1)
+        if node in nodes and roles.get(node) != "learner"
+    ]
+    return [entry, msgspec.structs.replace(entry, members=voters)]
 
 
 def _without_split(contents: Contents, entry: PartitionEntry) -> PartitionEntry:
