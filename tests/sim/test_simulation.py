@@ -35,6 +35,7 @@ REGRESSIONS = {
     127102: "a repaired replica did not stand for election",
     142588: "a power loss left a promise in its index copy alone, and nothing wrote it again before that rotted",
     757376: "the one node of the right half was to leave the left group as the split committed: it never began",
+    777450: "an index copy had rotted, then its block: the node did not know any more that it had a replica",
     754729: "the same the other way round: the block alone was there, without its index copy, and rotted",
     146611: "each answer to a candidate that a network doubled doubled its next question: a storm",
     155142: "the one full voter that was left did not know of the log-only one that had everything",

@@ -112,7 +112,8 @@ def test_what_the_index_copy_alone_has_kept_is_in_a_second_place_before_anybody_
 
 
 def test_what_stands_without_an_index_copy_is_known_to_be_lost_if_it_rots_after_a_start() -> None:
-    """Found by the simulator (754729): a power loss left the block alone; when that rotted, it was taken for torn."""
+    """Found by the simulator (754729, 777450): a power loss left the block alone, or the copy had rotted; when the
+    block rotted too, it was taken for torn, and the promise was gone."""
     disk, log, starts = small_log()
     write_batch(disk, log, StateEntry(P1, state_of(7, 3)))
     lose_ring(disk)
@@ -121,6 +122,7 @@ def test_what_stands_without_an_index_copy_is_known_to_be_lost_if_it_rots_after_
     lose(disk, place_of(starts[-1]))
     _, replicas = recover(disk, NODE, {})
     assert all(replica.damaged_unknown for replica in replicas)
+    assert {r.partition: r.state.promised for r in replicas if r.state}[P1] == state_of(7, 3).promised
 
 
 @pytest.mark.parametrize("fault", FAULTS)

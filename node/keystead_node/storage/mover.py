@@ -202,11 +202,16 @@ class Mover:
     ) -> None:
         """Writes again what only the ring still tells of a batch, before the ring is overwritten."""
         self._move_batch(builder, segment, start, number, old_start, blocks)
+        self.repeat(builder, start, old_start)
+        builder.add_rescued(number)
+        self._index.rescued.add(number)
+
+    def repeat(self, builder: BatchBuilder, start: int, old_start: int) -> None:
+        """Writes the states and snips of a batch a second time. A record that is lost later is asked of the others; a
+        promise, or that there is a replica at all, nobody else knows."""
         self._move_states(builder, start, range(old_start, old_start + 1))
         for partition, tracked in self._index.partitions.items():
             for place, snip in enumerate(tracked.snips):
                 if snip.start == old_start:
                     builder.add_snip(partition, snip.first_lsn, snip.epoch, snip.order)
                     tracked.snips[place] = snip._replace(start=start)
-        builder.add_rescued(number)
-        self._index.rescued.add(number)

@@ -371,8 +371,8 @@ def recover(
     report = recovery.report
     replicas = [_replica_of(partition, replay, report, cold_ends) for partition in sorted(index.partitions)]
     unreported = [batch for batch in report.unknown if batch not in index.unknown]
-    is_bare = any(found.number > scan.synced and not found.has_copy for found in chained)
-    log.resume(report.dropped_tails, unreported, recovery.rescues, recovery.voids, is_bare)
+    bare = [(found.start, found.blocks) for found in chained if found.number > scan.synced and not found.has_copy]
+    log.resume(report.dropped_tails, unreported, recovery.rescues, recovery.voids, bare)
     log.report = report
     if not read_only:
         log.rescue()
