@@ -15,8 +15,8 @@ pytestmark = pytest.mark.timeout(600)
 
 ITEM_BYTES = 100_000
 BATCH = 25
-BATCHES = 16
-"""40 MB: moves that take a while."""
+BATCHES = 96
+"""240 MB: moves that take a while."""
 
 
 def fill(clients: ClientPod, store: Store) -> None:
