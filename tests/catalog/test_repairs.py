@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from keystead_core.catalog.commands import (
     InitCluster,
     NodeLeft,
+    PlanSplit,
     RegisterNode,
     ReplicaSpec,
     SetNodeState,
@@ -92,6 +93,40 @@ def test_who_is_back_before_its_stand_in_is_a_member_is_waited_for_and_gets_its_
     repairs.settle()
     repairs.step()
     assert repairs.target()[away] == "voter"
+
+
+def test_who_is_back_is_not_waited_for_where_another_seat_is_lost_for_good() -> None:
+    """Found by the simulator (796766): the group waited for a move that could not be made any more."""
+    repairs = Repairs(make_catalog(6))
+    repairs.catalog.make_table()
+    away, lost, _ = repairs.target()
+    repairs.down = {away: A_MOMENT}
+    repairs.step()
+    number = int(lost, 16)
+    repairs.catalog.accept(RegisterNode(CLUSTER, replaced_volume(number, 60)))
+    repairs.down = {lost: 1.0}
+    repairs.step()
+    assert lost not in repairs.target()
+    repairs.run()
+    assert list(repairs.target().values()) == ["voter"] * 3
+
+
+def test_a_split_that_waits_for_a_node_that_has_left_is_taken_back_though_no_seat_can_be_filled() -> None:
+    """Found by the simulator (797929): the plan and a scale-in waited for each other."""
+    repairs = Repairs(make_catalog(4))
+    repairs.catalog.make_table()
+    repairs.settle()
+    going, _, lost = repairs.target()
+    repairs.down = {lost: A_MOMENT}
+    repairs.step()
+    repairs.settle()
+    repairs.catalog.accept(PlanSplit(repairs.catalog.partitions("orders")[0].id, b"", reason="request"))
+    assert lost in repairs.target(), "a copy, for the right half"
+    repairs.catalog.accept(NodeLeft(lost, repairs.fence))
+    repairs.down = {}
+    repairs.draining = [going]
+    repairs.step()
+    assert repairs.catalog.partitions("orders")[0].split is None and lost not in repairs.target()
 
 
 def test_a_node_that_is_away_for_long_during_a_scale_in_costs_hardly_a_move_more() -> None:

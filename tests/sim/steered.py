@@ -32,7 +32,7 @@ from keystead_core.cluster_map import (
 from keystead_core.hosting import founding_of
 from keystead_core.ids import CATALOG_PARTITION, MILLISECOND, Boot, Epoch, NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
-from keystead_core.replication.membership import Membership
+from keystead_core.replication.membership import Membership, founding_membership
 from keystead_core.split.record import Split
 from tests.sim.catalog import Catalog, Group
 from tests.sim.follower import Follower, entry_of
@@ -211,6 +211,12 @@ class SteeredCatalog(Catalog):
         if node in members and (len(members) < 3 or not self.cluster.lost_nodes.isdisjoint(members)):
             return False
         return super().bears_loss_of(node)
+
+    def _known_memberships(self, group: Group) -> list[Membership]:
+        """Also the one that the map has: a change that the catalog never heard of is one that a start may forget."""
+        entry = self.map.partitions[group.partition]
+        told = founding_membership(entry.members, group.write_quorum_min, entry.durable_zones, 0)
+        return [*super()._known_memberships(group), told]
 
     def change_at_random(self, a: float, b: float) -> bool:
         """Fault R: here it is the operator who wants something else."""

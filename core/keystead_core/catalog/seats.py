@@ -92,15 +92,29 @@ def target_of(
     elif len(stay) + len(held) > wanted:
         target = _voters(_fewest_zones_first(stay, trouble)[-wanted:])
         target = [spec for spec in _voters(stay) if spec in target]
-    elif moves and logs and any(node in members and node not in stay for node in trouble.free):
-        # Who was away is back before it is out: a full replica is made on its node then, and not where its stand-in is.
-        return None
+    elif moves and logs and _is_back(entry, stay, trouble):
+        # A full replica is made on its node once it is out, and not where its stand-in is.
+        target = None
     else:
         target = _fill(entry, wanted, stay, held, logs, sites, trouble, ledger, rule)
     if target is None or len(target) < entry.write_quorum:
-        return None
+        return _as_it_is(entry, trouble) if cannot_be else None
     same = {(spec.node, spec.role) for spec in target} == {(place.node, place.role) for place in entry.target}
     return None if same and not cannot_be else target
+
+
+def _is_back(entry: PartitionEntry, stay: list[NodeId], trouble: Trouble) -> bool:
+    """Is a member free that was away and has lost its seat, and is it all that the group waits for?"""
+    members = {place.node for place in entry.members}
+    back = any(node in members and node not in stay for node in trouble.free)
+    return back and all(trouble.holds(place.node) for place in entry.target)
+
+
+def _as_it_is(entry: PartitionEntry, trouble: Trouble) -> list[ReplicaSpec] | None:
+    """The same places once more, which takes a plan back that cannot be; None where one of them has left."""
+    if any(place.node in trouble.gone for place in entry.target):
+        return None
+    return [ReplicaSpec(place.node, place.role) for place in entry.target]
 
 
 def _fill(
