@@ -438,6 +438,18 @@ def test_a_scale_in_is_cancelled_by_taking_the_node_off_the_list() -> None:
     assert after[node_id(4)] >= loads[node_id(4)], "it keeps what it has, and takes back what the level needs"
 
 
+def test_a_scale_in_leaves_a_group_in_as_many_zones_as_its_writes_have_to_reach() -> None:
+    """Found by the simulator (808214): all of a zone was to go, and the groups' masters refused the moves for ever."""
+    repairs = Repairs(make_catalog(6, zones=2))
+    repairs.catalog.make_table(partitions=4, durable_zones=2)
+    zones = {node.id: node.zone for node in repairs.catalog.state.map().nodes.values()}
+    repairs.draining = [node for node in zones if zones[node] == zones[node_id(2)]]
+    plan = repairs.step()
+    assert SCALE_IN_BLOCKED in [reason.code for reason in plan.reasons]
+    for number in range(4):
+        assert {zones[node] for node in repairs.target(number)} == set(zones.values())
+
+
 def test_a_scale_in_without_room_moves_nothing_and_says_so() -> None:
     repairs = Repairs(make_catalog(3))
     repairs.catalog.make_table(partitions=2)

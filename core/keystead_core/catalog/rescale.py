@@ -63,18 +63,21 @@ def plan_rescale(standing: Standing, rule: PlacementRule, moves_max: int, versio
         by_group.setdefault(move.partition, []).append(move)
     targets: list[SetTarget] = []
     waiting: dict[PartitionId, int] = {}
-    throttled = 0
+    throttled, unplaced = 0, plan.unplaced
     for partition, moves in by_group.items():
         entry = entries[partition]
         due = [move for move in moves if _may_begin(entry, move, standing)]
         if due and moves_max and standing.moving + len(targets) >= moves_max:
             throttled += 1
             due = []
+        if due and not _reaches_its_zones(entry, due, standing):
+            unplaced += len(due)
+            due = []
         if due:
             targets.append(move_target(entry, due, fence))
         if len(moves) > len(due):
             waiting[partition] = len(moves) - len(due)
-    return Rescale(targets, waiting, plan.unplaced, throttled)
+    return Rescale(targets, waiting, unplaced, throttled)
 
 
 def _is_at_rest(standing: Standing, held: Mapping[NodeId, int], version: int) -> bool:
@@ -99,3 +102,12 @@ def _may_begin(entry: PartitionEntry, move: Move, standing: Standing) -> bool:
     if not standing.quiet and move.source not in standing.draining:
         return False
     return entry.id in standing.calm and move.to in standing.ready and move.to not in members
+
+
+def _reaches_its_zones(entry: PartitionEntry, due: list[Move], standing: Standing) -> bool:
+    """Would the voters lie in as many zones as a write has to reach? Else the group's master refuses the move for ever:
+    as where all nodes of a zone are away or are to go."""
+    zone_of = {place.node: place.zone for place in entry.target} | {site.node: site.zone for site in standing.sites}
+    to = {move.source: move.to for move in due}
+    zones = {zone_of[to.get(place.node, place.node)] for place in entry.target if place.role != "learner"}
+    return len(zones) >= entry.durable_zones
