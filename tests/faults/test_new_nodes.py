@@ -15,7 +15,7 @@ import pytest
 from keystead_core.keyspace import encode_text, make_row_key
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.rescaling import Writer, declare, item, latest_map
-from tests.faults.writers import client
+from tests.faults.writers import WriterThreads, client
 
 TABLE = "items"
 ROWS_OF_PARTITIONS = (50, 70, 90, 110) * 2
@@ -24,6 +24,7 @@ ROW_BYTES = 100_000
 """Five megabytes in the smallest partition: more than a log keeps, so a new replica gets a copy."""
 SLOW_COPIES = {"copy_mb_per_second": 1, "cold_log_mb": 1, "log_memory_mb": 1, "seal_bytes": 1 << 18}
 SECONDS_MAX = 240.0
+LOOK_SECONDS = 0.2
 FIRST_NUMBER = 100_000_000
 """Of items that are put at the new node; the others' begin with 0."""
 KEYS = 5
@@ -98,6 +99,22 @@ class Asker:
         assert len(found) == len(set(found)) and self._rows.keys() <= set(found)
 
 
+class Looker(WriterThreads):
+    """Looks beside the requests, which may take longer than the copies, at how far the node's replicas are."""
+
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        super().__init__(1)
+        self._cluster, self._node = cluster, node
+        self.seen: set[tuple[int, int]] = set()
+        self.mastered = 0
+
+    def run(self, number: int) -> None:
+        while not self.is_stopping:
+            here, full, self.mastered = counted(self._cluster, self._node)
+            self.seen.add((here, full))
+            time.sleep(LOOK_SECONDS)
+
+
 def test_a_node_without_data_answers_for_every_item_while_the_old_owners_serve(tmp_path: Path) -> None:
     with running_cluster(tmp_path, settings=SLOW_COPIES) as cluster:
         cluster.create_table(TABLE, partitions=len(ROWS_OF_PARTITIONS))
@@ -116,19 +133,18 @@ def test_a_node_without_data_answers_for_every_item_while_the_old_owners_serve(t
         _, full, mastered = counted(cluster, new)
         assert not full and not mastered, "it answers before it has the rows of anything"
 
-        asker.ask(KEYS, scan=True)
-        seen = []
-        end = time.monotonic() + SECONDS_MAX
-        while mastered == 0:
-            here, full, mastered = counted(cluster, new)
-            seen.append((here, full))
-            asker.ask(KEYS)
-            assert time.monotonic() < end, f"{new} masters nothing: {cluster.partitions(TABLE)}"
-        asker.ask(KEYS, scan=True)
+        looker = Looker(cluster, new)
+        with looker:
+            asker.ask(KEYS, scan=True)
+            end = time.monotonic() + SECONDS_MAX
+            while not looker.mastered:
+                asker.ask(KEYS)
+                assert time.monotonic() < end, f"{new} masters nothing: {cluster.partitions(TABLE)}"
+            asker.ask(KEYS, scan=True)
         elsewhere = len(with_old.acknowledged)
-        looks = sorted(set(seen))
+        looks = sorted(looker.seen)
         print(f"\n{asker.rounds} rounds at {new} with (members, of which voters) {looks}; {elsewhere} writes elsewhere")
-        assert any(0 < some < full for _, some in looks), f"the copies went too fast to be seen half done: {looks}"
+        assert any(0 < full < here for here, full in looks), f"the copies went too fast to be seen half done: {looks}"
 
         with_old.stop()
         with_old.check(cluster.endpoints())

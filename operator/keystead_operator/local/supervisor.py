@@ -92,14 +92,17 @@ class Supervisor:
         self._on_round(view, report)
 
     def _is_ready(self, substrate: LocalSubstrate, done: Round, view: ClusterView) -> bool:
-        """Everything serves, and every node answers; a node that stays away does not hold up the others for long."""
-        if substrate.map is None or not view.serving:
+        """Everything serves, and every node answers and is known to the catalog, so that tables can be placed there; a
+        node that stays away does not hold up the others for long."""
+        known = [status.node.state != "starting" for status in substrate.statuses.values()]
+        if substrate.map is None or not view.serving or not any(known):
             self._serving_since = None
             return False
         if self._serving_since is None:
             self._serving_since = time.monotonic()
         patient = time.monotonic() - self._serving_since > 3 * SETTLED_SECONDS
-        ready = patient or (len(substrate.statuses) == len(substrate.cluster.places) and not done.plan.actions)
+        is_whole = len(known) == len(substrate.cluster.places) and all(known)
+        ready = patient or (is_whole and not done.plan.actions)
         self._ready_once = self._ready_once or ready
         return ready
 
