@@ -7,7 +7,6 @@ is on the disk before the core hears of it: the log that the copy stands for is 
 
 import asyncio
 import os
-import shutil
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -68,7 +67,7 @@ class Copies:
         self.bytes_copied = 0
         self.under_way: dict[tuple[PartitionId, ReplicaId], CopySent] = {}
         for directory in (self._incoming, self._outgoing):
-            shutil.rmtree(directory, ignore_errors=True)
+            shell.stores.waste.throw(directory)
             directory.mkdir(parents=True)
         shell.send_copy = self._send_soon
         shell.install_copy = self.install
@@ -90,13 +89,13 @@ class Copies:
             log.warning("copy failed", partition=effect.partition, peer=effect.to, error=str(error))
         finally:
             self.under_way.pop((effect.partition, effect.peer), None)
-            shutil.rmtree(directory, ignore_errors=True)
+            self._shell.stores.waste.throw(directory)
         self._shell.post(ev.CopyFinished(effect.partition, effect.peer, ok))
 
     async def _stream(self, effect: ef.SendCopy, directory: Path) -> bool:
         store = self._shell.stores.get(effect.partition)
         rows = await store.open()
-        shutil.rmtree(directory, ignore_errors=True)
+        self._shell.stores.waste.throw(directory)
         await self._shell.stores.in_thread(rows.flush)
         # On the loop, so that nothing is applied meanwhile: 4 ms, most of it flushed already.
         rows.checkpoint(directory)
@@ -174,7 +173,7 @@ class Copies:
             return rq.Answer(rq.REFUSED, reason="a file outside the copy")
         before = self._begun.pop((request.partition, request.replica), None)
         if before is not None:
-            shutil.rmtree(before.directory, ignore_errors=True)
+            self._shell.stores.waste.throw(before.directory)
         self._token += 1
         directory = self._incoming / f"{request.partition}-{request.replica}-{self._token}"
         for name in names:
@@ -189,7 +188,7 @@ class Copies:
         del self._begun[begin.partition, begin.replica]
         for name, size in begun.sizes.items():
             if (begun.directory / name).stat().st_size != size:
-                shutil.rmtree(begun.directory, ignore_errors=True)
+                self._shell.stores.waste.throw(begun.directory)
                 return rq.Answer(rq.REFUSED, reason=f"{name} is cut short")
         await self._shell.stores.in_thread(_sync_all, begun.directory)
         self._token += 1
@@ -206,7 +205,7 @@ class Copies:
     def discard(self, effect: ef.DiscardCopy) -> None:
         staged = self._staged.pop(effect.token, None)
         if staged is not None:
-            shutil.rmtree(staged, ignore_errors=True)
+            self._shell.stores.waste.throw(staged)
 
 
 def _write_chunk(begun: _Incoming, chunk: rq.CopyChunk) -> rq.Answer:

@@ -5,7 +5,6 @@ waits here and is applied in order once they are. The catalog's partition has a 
 """
 
 import asyncio
-import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from keystead_node.storage.faults import file_io
 from keystead_node.storage.row_layout import RowRange
 from keystead_node.storage.row_store import RowStore
 from keystead_node.storage.row_stores import RowStores
+from keystead_node.storage.waste import Waste
 
 log = structlog.get_logger("partition_store")
 
@@ -287,6 +287,7 @@ class PartitionStores:
     def __init__(self, data_dir: Path, row_stores: RowStores) -> None:
         self.data_dir = data_dir
         self.row_stores = row_stores
+        self.waste = Waste(data_dir)
         self.on_applied: Callable[[PartitionId, Lsn], None] = lambda partition, lsn: None
         self.on_indexes: Callable[[PartitionId], None] = lambda partition: None
         """The indexes of a partition are known, or have changed."""
@@ -366,7 +367,7 @@ class PartitionStores:
         if store is not None:
             store.close()
         self.ranges.pop(partition, None)
-        shutil.rmtree(self.directory(partition), ignore_errors=True)
+        self.waste.throw(self.directory(partition))
 
     def replace_rows(self, partition: PartitionId, staged: Path, base: LogPoint) -> None:
         """Puts a staged checkpoint in the place of the rows, drops the cold log, and notes what the rows hold."""
@@ -374,7 +375,7 @@ class PartitionStores:
         if store is not None:
             store.close()
         directory = self.directory(partition)
-        shutil.rmtree(directory, ignore_errors=True)
+        self.waste.throw(directory)
         directory.mkdir(parents=True)
         self.ranges.pop(partition, None)
         staged.rename(directory / "rows")
@@ -401,3 +402,4 @@ class PartitionStores:
         for store in self._stores.values():
             store.close()
         self._stores.clear()
+        self.waste.close()

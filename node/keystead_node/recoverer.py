@@ -7,7 +7,6 @@ What decides is in the core (replication/retiring.py, catalog/recoveries.py).
 """
 
 import asyncio
-import shutil
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ class Recoverer:
         self._under_way: dict[PartitionId, asyncio.Task[None]] = {}
         self._retired: dict[PartitionId, Survivor] = {}
         self._wanted = asyncio.Event()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shell.stores.waste.throw(self._directory)
         self._directory.mkdir(parents=True)
         shell.on_retired = self._on_retired
 
@@ -151,7 +150,7 @@ class Recoverer:
             if not self._is_whole(old):
                 return  # It is looked at again.
             staged = self._directory / str(entry.id)
-            shutil.rmtree(staged, ignore_errors=True)
+            stores.waste.throw(staged)
             rows.checkpoint(staged)
             await stores.in_thread(stores.make_heir, staged, recovery.old, old.log.last, (entry.low, entry.high))
         except (NotMaster, DiskFailed, DiskFull) as problem:

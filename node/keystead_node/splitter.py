@@ -9,7 +9,6 @@ What decides is in the core (replication/splitting.py, split/points.py, catalog/
 """
 
 import asyncio
-import shutil
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class Splitter:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._wanted = asyncio.Event()
         self.made = 0
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shell.stores.waste.throw(self._directory)
         self._directory.mkdir(parents=True)
         keeper.awaits_split, keeper.is_source = self.is_going_to_make, self.is_source
 
@@ -210,7 +209,7 @@ class Splitter:
         """The right replica's rows, durably, and then the replica."""
         stores = self._shell.stores
         staged = self._directory / str(split.right)
-        shutil.rmtree(staged, ignore_errors=True)
+        stores.waste.throw(staged)
         rows = await stores.get(partition).open()
         await stores.in_thread(rows.flush)
         if stores.get(partition).rows is not rows or not any(known.right == split.right for _, known in rows.splits()):
