@@ -31,7 +31,7 @@ from tests.faults.rescaling import declare, latest_map, zones
 
 ITEM_BYTES = 150_000
 MEGABYTE = 1_000_000
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 SETTLE_SECONDS_MAX = 300.0
 COPY_SECONDS_MAX = 60.0
 TRIES = 5
@@ -209,11 +209,13 @@ def _copy_anew(cluster: Cluster) -> tuple[int, float]:
     wait_until("the copy begins", lambda: _copied_bytes(cluster, master) > before, COPY_SECONDS_MAX)
     began = last = time.monotonic()
     copied = before
-    while not (copied > before and cluster.all_level(TABLE)):
+    while True:
         time.sleep(LOOK_SECONDS)
         now = _copied_bytes(cluster, master)
         if now > copied:
             copied, last = now, time.monotonic()
+        elif copied > before and cluster.all_level(TABLE):
+            break
         if time.monotonic() - began > SETTLE_SECONDS_MAX:
             raise TimeoutError("the copy does not come to its end")
     return copied - before, last - began

@@ -16,6 +16,8 @@ REST_SECONDS_MAX: Final = 2.0
 """Behind a chunk that took very long: the copy has to get to its end all the same."""
 
 QUIET_SECONDS: Final = 1.0
+LOOKED_SECONDS_MAX: Final = 5.0
+"""Longer than a rest and a chunk that is held up: where nobody looked for so long, no copy was under way."""
 CHUNK_BYTES_MIN: Final = 64 * 1024
 CHUNK_BYTES_MAX: Final = 512 * 1024
 CHUNKS_PER_SECOND_MIN: Final = 8
@@ -39,22 +41,24 @@ class CopyLimits(msgspec.Struct, frozen=True, kw_only=True):
 class CopyPace:
     """The rests between the chunks of a node, sent or taken in. Times are seconds of a clock that does not go back."""
 
-    __slots__ = ("_counted", "_free_at", "_limits", "_paid", "_used", "_used_at")
+    __slots__ = ("_counted", "_free_at", "_limits", "_looked_at", "_paid", "_used", "_used_at")
 
     def __init__(self, limits: CopyLimits) -> None:
         assert 0 < limits.share <= 1
         self._limits = limits
         self._counted = self._free_at = self._paid = 0.0
-        self._used, self._used_at = 0.0, -QUIET_SECONDS
+        self._used, self._used_at, self._looked_at = 0.0, -QUIET_SECONDS, -LOOKED_SECONDS_MAX
 
     def wait(self, now: float) -> float:
         """Seconds until the next chunk may begin."""
         return max(0.0, self._free_at - now)
 
     def note_use(self, used: float, now: float) -> None:
-        """`used`: what clients have consumed of the node so far, in any unit."""
-        if used != self._used:
-            self._used, self._used_at = used, now
+        """`used`: what clients have consumed of the node so far, in any unit. What came before the copies does not
+        count: nobody can tell when."""
+        if used != self._used and now - self._looked_at < LOOKED_SECONDS_MAX:
+            self._used_at = now
+        self._used, self._looked_at = used, now
 
     def note(self, size: int, began: float, now: float) -> None:
         """A chunk of `size` bytes was under way from `began` until `now`. Time shared with others counts once."""

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from keystead_core.copy_pace import REST_SECONDS_MAX, CopyLimits, CopyPace
 from keystead_node import copy_lane
-from keystead_node.copy_lane import CopyLane
+from keystead_node.copy_lane import HELD_SECONDS_MAX, CopyLane
 
 
 class UsedPace(CopyPace):
     """The pace of a node that clients use all the while."""
+
+    def __init__(self, limits: CopyLimits) -> None:
+        super().__init__(limits)
+        self.note_use(0.0, 0.0)
 
     def note(self, size: int, began: float, now: float) -> None:
         self.note_use(now + 1, now)
@@ -34,8 +38,8 @@ def test_a_slower_way_makes_longer_rests_up_to_a_limit() -> None:
     pace = UsedPace(CopyLimits(share=0.25))
     pace.note(1, 0.0, 0.1)
     assert pace.wait(0.1) == pytest.approx(0.3)
-    pace.note(1, 1.0, 11.0)
-    assert pace.wait(11.0) == pytest.approx(REST_SECONDS_MAX)
+    pace.note(1, 1.0, 5.0)
+    assert pace.wait(5.0) == pytest.approx(REST_SECONDS_MAX)
 
 
 def test_a_node_that_nobody_uses_copies_without_rests_until_somebody_does() -> None:
@@ -49,6 +53,28 @@ def test_a_node_that_nobody_uses_copies_without_rests_until_somebody_does() -> N
     pace.note_use(3.0, 4.0)
     pace.note(1, 3.0, 4.0)
     assert pace.wait(4.0) == 0.0
+
+
+def test_what_clients_did_before_a_copy_began_makes_no_rests() -> None:
+    pace = CopyPace(CopyLimits(share=0.5))
+    pace.note_use(1000.0, 50.0)
+    pace.note(1, 49.0, 50.0)
+    assert pace.wait(50.0) == 0.0
+    pace.note_use(2000.0, 90.0)
+    pace.note(1, 89.0, 90.0)
+    assert pace.wait(90.0) == 0.0
+    pace.note_use(2001.0, 91.0)
+    pace.note(1, 90.0, 91.0)
+    assert pace.wait(91.0) == pytest.approx(1.0)
+
+
+def test_clients_are_noticed_behind_the_longest_rest() -> None:
+    pace = CopyPace(CopyLimits(share=0.5))
+    pace.note_use(0.0, 0.0)
+    later = REST_SECONDS_MAX + HELD_SECONDS_MAX
+    pace.note_use(1.0, later)
+    pace.note(1, 0.0, later)
+    assert pace.wait(later) == REST_SECONDS_MAX
 
 
 def test_time_that_chunks_share_counts_once() -> None:

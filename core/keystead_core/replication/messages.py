@@ -279,7 +279,7 @@ def encode_message(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
-def decode_message(data: bytes) -> Message:
+def decode_message(data: bytes | memoryview) -> Message:
     """Raises MessageError on anything but one whole message."""
     try:
         return _decoder.decode(data)

@@ -75,32 +75,43 @@ Frame = tuple[int, int, Hello | Message | Request | Answer]
 
 
 class FrameReader:
-    """Takes bytes as they arrive, gives (kind, id, body) of whole frames; the id is 0 but for requests and answers."""
+    """Takes bytes as they arrive, gives (kind, id, body) of whole frames; the id is 0 but for requests and answers.
+
+    Pieces of a frame that is not whole yet are put together once, when it is: a chunk of a copy comes in several.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._missing = 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """Raises FrameError; the connection is of no use then."""
-        buffer = self._buffer
-        buffer += data
+        if self._pieces:
+            self._pieces.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return []
+            data = b"".join(self._pieces)
+            self._pieces = []
         frames: list[Frame] = []
-        offset = 0
-        while len(buffer) - offset >= _HEAD.size:
-            length, kind = _HEAD.unpack_from(buffer, offset)
-            if not 1 <= length <= FRAME_BYTES_MAX:
-                raise FrameError(f"a frame of {length} bytes")
-            end = offset + 4 + length
-            if len(buffer) < end:
+        offset, size, view = 0, len(data), memoryview(data)
+        while offset < size:
+            end = offset + _HEAD.size
+            if end <= size:
+                length, kind = _HEAD.unpack_from(data, offset)
+                if not 1 <= length <= FRAME_BYTES_MAX:
+                    raise FrameError(f"a frame of {length} bytes")
+                end = offset + 4 + length
+            if end > size:
+                self._pieces.append(data[offset:])
+                self._missing = end - size
                 break
-            frames.append(_decode(kind, bytes(buffer[offset + _HEAD.size : end])))
+            frames.append(_decode(kind, view[offset + _HEAD.size : end]))
             offset = end
-        if offset:
-            del buffer[:offset]
         return frames
 
 
-def _decode(kind: int, body: bytes) -> Frame:
+def _decode(kind: int, body: memoryview) -> Frame:
     try:
         match kind:
             case 2:
