@@ -63,7 +63,7 @@ def copy_speed(megabytes: int, rounds: int) -> list[Row]:
     }
     what = f"copy of a replica of {megabytes} MB / plain copy of a file with fsync, bytes per second"
     value, note = median_ratio(ours, plain), "to the other node's disk; without clients, so without rests"
-    return [Row(what=what, value=value, unit="x", must=0.3, aim=0.5, better="more", raw=raw, note=note)]
+    return [Row(what=what, value=value, unit="x", must=0.3, aim=0.7, better="more", raw=raw, note=note)]
 
 
 def latency(megabytes: int, seconds: float, rounds: int) -> list[Row]:
@@ -174,7 +174,7 @@ def lost_volume(rounds: int) -> list[Row]:
     what = f"loss of a volume -> the first group has another voter in its stead, {rounds} rounds, largest"
     raw = {"s": [round(one, 2) for one in took]}
     note = "with few rows; that of a lost volume is a copy at once, not a log-only replica first"
-    return [Row(what=what, value=max(took), unit="s", must=10, aim=5, better="less", raw=raw, note=note)]
+    return [Row(what=what, value=max(took), unit="s", must=10, aim=3, better="less", raw=raw, note=note)]
 
 
 def fill(server: Keystead, megabytes: int) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plan_world import ORDERS, World, map_of, settled_world
 
 from keystead_core.ledger import ledger_of
-from keystead_operator.plan.actions import AddNode, MarkLeft, Plan, RemoveNode, SetTarget
+from keystead_operator.plan.actions import AddNode, MarkLeft, Plan, RemoveNode, SetTarget, StartNode, StopNode
 from keystead_operator.plan.planner import plan
 from keystead_operator.plan.repairs import MOVES_MAX
 from keystead_operator.spec.resources import ClusterSpec
@@ -161,6 +161,28 @@ def test_nothing_goes_while_the_catalog_is_away() -> None:
     made = plan(world.desired, world.observe())
     assert "ScaleInBlocked" in {note.reason for note in made.notes}
     assert not any(isinstance(action, RemoveNode) for action in made.actions)
+
+
+def test_a_node_that_registers_while_its_place_is_about_to_go_is_drained_first() -> None:
+    """Seed 820252 of the simulation: what was seen of a process that still runs may be over when the volume goes."""
+    world = make_world(3)
+    declare(world, 4)
+    one_round(world)
+    one_round(world)
+    seen = world.observe()
+    (newcomer,) = [entry for entry in seen.map.nodes.values() if entry.name == "node-3"] if seen.map else []
+    before = {node: entry for node, entry in map_of(world).nodes.items() if node != newcomer.id}
+    assert seen.map is not None
+    not_yet = msgspec.structs.replace(seen, map=msgspec.structs.replace(seen.map, nodes=before))
+    declare(world, 3)
+    made = plan(world.desired, not_yet)
+    assert [type(action) for action in made.actions if getattr(action, "name", "") == "node-3"] == [StopNode]
+    for action in made.actions:
+        world.execute(action)
+    again = plan(world.desired, world.observe()).actions
+    assert StartNode("node-3") in again and not any(isinstance(action, RemoveNode) for action in again)
+    world.settle()
+    assert set(world.machines) == {"node-0", "node-1", "node-2"}
 
 
 def test_only_so_many_partitions_are_on_the_move_at_once_and_the_rest_is_counted() -> None:

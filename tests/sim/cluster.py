@@ -120,7 +120,7 @@ class Cluster:
     # -- processes and volumes ------------------------------------------------------------------------------------
 
     def start(self, machine: Machine) -> None:
-        if machine.process is not None or machine.is_absent:
+        if machine.process is not None or machine.is_absent or machine.is_stopped:
             return
         for clone in list(self.clones):
             self._end_clone(clone)
@@ -184,7 +184,7 @@ class Cluster:
         if machine.process is not None:
             machine.process.stop(power=False)
         self._forget(machine)
-        machine.place, machine.is_absent = "", True
+        machine.place, machine.is_absent, machine.is_stopped = "", True, False
 
     def _forget(self, machine: Machine) -> None:
         """An empty volume always gets a new node id."""

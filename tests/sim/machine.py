@@ -33,8 +33,8 @@ Answer = Callable[[str, Any, NodeId], None]
 
 class Machine:
     """`rate_ppm`: how much faster than true time its clock runs; `offset`: what it shows at virtual time `since`.
-    `is_absent`: it stays down, whatever the rest has to achieve. `place`: the name under which it belongs to a cluster
-    whose nodes come and go."""
+    `is_absent`: it stays down, whatever the rest has to achieve. `is_stopped`: until the operator starts it. `place`:
+    its name in a cluster whose nodes come and go."""
 
     def __init__(self, index: int, zone: str, volume: Volume) -> None:
         self.index = index
@@ -50,6 +50,7 @@ class Machine:
         self.wall_jump: Micros = 0
         self.trap = ""
         self.is_absent = False
+        self.is_stopped = False
         self.place = ""
         self.old_copy: Volume | None = None
         self.starts_at: Micros = -1

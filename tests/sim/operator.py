@@ -20,8 +20,19 @@ from keystead_core.ids import CATALOG_PARTITION, Micros, NodeId, PartitionId, Re
 from keystead_core.ledger import PlacementRule, ledger_of, sites_of
 from keystead_core.quotas import level_enough, quotas_of
 from keystead_core.split.dial_up import PartitionLimits, partitions_for
-from keystead_operator.plan.actions import Action, AddNode, MarkLeft, Note, PlanSplit, RemoveNode, SetTarget
+from keystead_operator.plan.actions import (
+    Action,
+    AddNode,
+    MarkLeft,
+    Note,
+    PlanSplit,
+    RemoveNode,
+    SetTarget,
+    StartNode,
+    StopNode,
+)
 from keystead_operator.plan.masters import plan_masters
+from keystead_operator.plan.nodes import plan_processes
 from keystead_operator.plan.repairs import plan_repairs
 from keystead_operator.plan.rescale import plan_places, shape
 from keystead_operator.plan.splits import plan_splits
@@ -144,6 +155,7 @@ class Operator:
                         name=machine.place,
                         zone=machine.zone,
                         running=process is not None,
+                        start_in_seconds=0.0 if machine.is_stopped else 1.0,
                         reachable=answers,
                         id=machine.volume.node_id if answers else NodeId(""),
                         volume_empty=process is not None and not process.core.replicas,
@@ -160,12 +172,13 @@ class Operator:
         desired, observed = Desired(self.declared), self.observe()
         steps = [
             *plan_places(desired, observed),
+            *plan_processes(desired, observed),
             *plan_repairs(desired, observed),
             *plan_splits(desired, observed),
         ]
         if not any(isinstance(step, SetTarget | MarkLeft) for step in steps):
             steps += plan_masters(observed)
-        kinds = AddNode | RemoveNode | SetTarget | MarkLeft | PlanSplit
+        kinds = AddNode | StartNode | StopNode | RemoveNode | SetTarget | MarkLeft | PlanSplit
         actions: list[Action] = [step for step in steps if isinstance(step, kinds)]
         return actions, [step for step in steps if isinstance(step, Note)]
 
@@ -213,6 +226,10 @@ class Operator:
         match action:
             case AddNode(name=name, zone=zone):
                 self._add(name, zone)
+            case StopNode(name=name):
+                self._stop(name)
+            case StartNode(name=name):
+                self._start(name)
             case RemoveNode(name=name):
                 self._remove(name)
             case MarkLeft(node=node, only_if_empty=only_if_empty):
@@ -249,9 +266,29 @@ class Operator:
             machine.place, machine.zone, machine.is_absent = name, zone, False
             self.cluster.start(machine)
 
-    def _remove(self, name: str) -> None:
+    def _stop(self, name: str) -> None:
         machine = next((m for m in self.cluster.machines if m.place == name), None)
         if machine is not None:
+            machine.is_stopped = True
+            if machine.process is not None:
+                machine.process.stop(power=False)
+
+    def _start(self, name: str) -> None:
+        machine = next((m for m in self.cluster.machines if m.place == name and m.is_stopped), None)
+        if machine is not None:
+            self.cluster.coverage["node stopped and wanted again"] += 1
+            machine.is_stopped = False
+            self.cluster.start(machine)
+
+    def _remove(self, name: str) -> None:
+        machine = next((m for m in self.cluster.machines if m.place == name), None)
+        if machine is None:
+            return
+        entry = self.catalog.map.nodes.get(machine.volume.node_id)
+        if machine.process is not None and (entry is None or entry.state != "left"):
+            # What an operator planned who is not in office any more: the volume of a process that runs stays.
+            self.cluster.coverage["removal refused"] += 1
+        else:
             self.cluster.coverage["node removed"] += 1
             self.removed.add(machine.volume.node_id)
             self.demand_nobody_counts_on_removed()

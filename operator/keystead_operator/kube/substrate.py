@@ -10,7 +10,7 @@ import structlog
 from keystead_operator.catalog_access import CatalogAccess
 from keystead_operator.cluster_view import ClusterView, NodePlace, cluster_view
 from keystead_operator.kube.cache import Cache
-from keystead_operator.kube.client import Conflict, KubeClient, KubeError, NamespaceEnding
+from keystead_operator.kube.client import Conflict, KubeClient, KubeError, NamespaceEnding, NotFound
 from keystead_operator.kube.identity import Identity, IdentityRecord
 from keystead_operator.kube.kinds import CLAIM, POD, TABLE
 from keystead_operator.kube.places import Place, free_claim_name, places_of
@@ -343,7 +343,12 @@ class KubeSubstrate:
         log.info("volume grows", cluster=self.frame.cluster, name=place.claim.head.name, size=size)
 
     async def _remove(self, place: Place, reason: str) -> None:
-        """The volumes first, so that no pod is started over them again; they go when the pod has ended."""
+        """The volumes first, so that no pod is started over them again; they go when the pod has ended.
+
+        Raises ActionFailed where another operator has started one since this was planned.
+        """
+        if place.pod is None and await self._has_pod(place.name):
+            raise ActionFailed(f"{place.name} has a pod again: its volume stays")
         log.info("place removed", cluster=self.frame.cluster, name=place.name, reason=reason)
         for head in [one.head for one in place.claims]:
             if not head.deleting:
@@ -352,6 +357,14 @@ class KubeSubstrate:
                 )
         if place.pod is not None and not place.pod.head.deleting:
             await self._stop(place)
+
+    async def _has_pod(self, name: str) -> bool:
+        """Asks the API server itself."""
+        try:
+            await self._client.get(POD, self.frame.namespace, name)
+        except NotFound:
+            return False
+        return True
 
     async def _give_up(self, place: Place, reason: str) -> None:
         """The volume first, so that no pod is started over it again; then the pod, without waiting for its machine."""

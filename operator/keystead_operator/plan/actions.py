@@ -40,7 +40,8 @@ class GiveUpVolume(msgspec.Struct, frozen=True, tag=True):
 
 
 class RemoveNode(msgspec.Struct, frozen=True, tag=True):
-    """Take a place away for good: its process and its volume, whose node has left or was never one."""
+    """Take a place away for good, whose node has left or was never one: its volume, and a process that cannot be ended
+    before or has left."""
 
     name: str
     reason: str

@@ -7,7 +7,8 @@ highest numbers go too; if fewer, new ones come under numbers that nobody has. T
 exist and on the declaration alone: asking for the old number again keeps a node that was going, as far as it has come.
 
 A node that goes is drained (core/catalog/rescale.py), then leaves for good by a record of the catalog that is refused
-while any group needs it; only then are its process and its volume taken away.
+while any group needs it; only then is its process ended, and once that is seen, its volume taken away: what still runs
+may be registering itself as a new node just now, and be given replicas.
 """
 
 import re
@@ -20,7 +21,7 @@ from keystead_core.catalog.seats import wanted_voters
 from keystead_core.cluster_map import ClusterMap, NodeEntry
 from keystead_core.ids import NodeId
 from keystead_core.ledger import PlacementRule, sites_of
-from keystead_operator.plan.actions import Action, AddNode, Note, RemoveNode
+from keystead_operator.plan.actions import Action, AddNode, Note, RemoveNode, StopNode
 from keystead_operator.plan.state import Desired, Observed, ObservedNode
 
 SPACE_SHARE: Final = 0.8
@@ -74,8 +75,11 @@ def plan_places(desired: Desired, observed: Observed) -> Iterator[Action | Note]
         yield AddNode(name, zone)
     if wanted.refusal:
         yield Note(f"StorageCluster/{desired.cluster.name}", "ScaleInBlocked", wanted.refusal)
+    going = {node.name for node in wanted.go}
     for node in removable(desired, observed):
-        yield RemoveNode(node.name, "its node has left the cluster for good")
+        reason = "its node has left the cluster for good"
+        is_over = not node.running or node.stranded_seconds > 0
+        yield RemoveNode(node.name, reason) if is_over or node.name not in going else StopNode(node.name, reason)
 
 
 def removable(desired: Desired, observed: Observed) -> list[ObservedNode]:
