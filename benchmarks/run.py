@@ -52,7 +52,7 @@ CASES: dict[str, Case] = {
     "splits": lambda quick: splits.pauses(5 if quick else 50),
     "copy-speed": lambda quick: rescaling.copy_speed(*((60, 1) if quick else (300, 3))),
     "rescale": lambda quick: rescaling.latency(*((60, 8, 1) if quick else (240, 20, 5))),
-    "new-node": lambda quick: new_node.new_node(*((20, 10, 2) if quick else (100, 10, 5))),
+    "new-node": lambda quick: new_node.new_node(*((20, 10, 2) if quick else (340, 10, 3))),
     "lost-volume": lambda quick: rescaling.lost_volume(1 if quick else 4),
     "idle": lambda quick: many_partitions.idle(100 if quick else 1000),
     "restart": lambda quick: many_partitions.restart(*((100, 0.05, 1) if quick else (1000, 1.0, 3))),
