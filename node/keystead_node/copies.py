@@ -22,7 +22,7 @@ from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication.membership import encode_membership
 from keystead_node.copy_lane import WIDTH, CopyLane
-from keystead_node.durable_file import sync_directory
+from keystead_node.durable_file import sync_directory, write_out
 from keystead_node.errors import NotMaster
 from keystead_node.shell import Shell
 from keystead_node.transport import requests as rq
@@ -30,8 +30,8 @@ from keystead_node.transport import requests as rq
 log = structlog.get_logger("copies")
 
 CHUNK_SECONDS_MAX = 10.0
-SYNC_BYTES = 4 * 1024 * 1024
-"""So much at most is synced at once: a long sync would hold up those of the hot log."""
+WRITE_OUT_BYTES = 4 * 1024 * 1024
+"""So much at most is left to the sync at the end: a long one would hold up those of the hot log."""
 
 
 class CopySent(msgspec.Struct):
@@ -219,8 +219,8 @@ def _write_chunk(begun: _Incoming, chunk: rq.CopyChunk) -> rq.Answer:
         file.write(chunk.data)
         file.flush()
         end = chunk.offset + len(chunk.data)
-        if end // SYNC_BYTES > chunk.offset // SYNC_BYTES:
-            os.fdatasync(file.fileno())
+        if end // WRITE_OUT_BYTES > chunk.offset // WRITE_OUT_BYTES:
+            write_out(file.fileno())
     return rq.Answer(rq.OK)
 
 

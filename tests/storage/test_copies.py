@@ -14,7 +14,8 @@ from keystead_core.copy_pace import CopyLimits
 from keystead_core.ids import NodeId, PartitionId, ReplicaId
 from keystead_core.log.entries import LogPoint
 from keystead_core.replication import events as ev
-from keystead_node.copies import SYNC_BYTES, Copies
+from keystead_node.copies import WRITE_OUT_BYTES, Copies
+from keystead_node.durable_file import write_out
 from keystead_node.heat import Heat
 from keystead_node.partition_store import PartitionStores
 from keystead_node.shell import Shell
@@ -60,12 +61,12 @@ def test_a_copy_is_synced_before_the_core_hears_of_it(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "fsync", lambda descriptor: note(descriptor, sync))
     monkeypatch.setattr(os, "fdatasync", lambda descriptor: note(descriptor, sync_data))
-    size = SYNC_BYTES + 5
+    size = WRITE_OUT_BYTES + 5
 
     async def steps(copies: Copies, told: list[Any]) -> None:
         assert (await copies.receive(A, begin(("one.sst", size), ("deep/two", 3)))).status == rq.OK
-        for offset in range(0, size, SYNC_BYTES):
-            data = b"x" * min(SYNC_BYTES, size - offset)
+        for offset in range(0, size, WRITE_OUT_BYTES):
+            data = b"x" * min(WRITE_OUT_BYTES, size - offset)
             assert (await copies.receive(A, chunk("one.sst", offset, data))).status == rq.OK
         assert (await copies.receive(A, chunk("deep/two", 0, b"abc"))).status == rq.OK
         assert told == []
@@ -120,3 +121,8 @@ def test_a_copy_that_is_cut_short_or_spoiled_does_not_arrive(tmp_path: Path) -> 
         assert told == []
 
     run(tmp_path, steps)
+
+
+def test_what_cannot_be_written_out_is_an_error_of_the_disk() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        write_out(-1)
