@@ -3,6 +3,7 @@
 import random
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -448,6 +449,28 @@ def test_a_scale_in_leaves_a_group_in_as_many_zones_as_its_writes_have_to_reach(
     assert SCALE_IN_BLOCKED in [reason.code for reason in plan.reasons]
     for number in range(4):
         assert {zones[node] for node in repairs.target(number)} == set(zones.values())
+
+
+@pytest.mark.parametrize("seconds", [A_MOMENT, GONE_FOR_GOOD])
+def test_a_group_whose_zone_is_away_waits_for_it(seconds: float) -> None:
+    """Found by the simulator (845032): replicas were to be made in the other zone alone, where no write can be led; once
+    the zone was back, nobody wanted anything else any more."""
+    repairs = Repairs(make_catalog(6, zones=2))
+    repairs.catalog.make_table(durable_zones=2)
+    zones = {node.id: node.zone for node in repairs.catalog.state.map().nodes.values()}
+    before = repairs.target()
+    (alone,) = [node for node in before if [zones[one] for one in before].count(zones[node]) == 1]
+    away = [node for node in zones if zones[node] == zones[alone]]
+    repairs.down = dict.fromkeys(away, seconds)
+    repairs.run()
+    assert repairs.target() == before
+    lost = next(node for node in before if node != alone)
+    repairs.catalog.accept(NodeLeft(lost, repairs.fence))
+    repairs.run()
+    repairs.down = dict.fromkeys(away[1:] if away[0] == alone else away[:-1], seconds)
+    repairs.run()
+    after = repairs.target()
+    assert lost not in after and {zones[node] for node in after} == set(zones.values()) and len(after) == 3
 
 
 def test_a_scale_in_without_room_moves_nothing_and_says_so() -> None:

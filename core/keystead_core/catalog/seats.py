@@ -87,7 +87,8 @@ def target_of(
     if len(stay) + len(held) == wanted:
         absent = [node for node in stay if node in trouble.absent]
         if len(absent) == 1 and len(stay) == wanted and not moves:
-            return place_log_only(entry, absent[0], sites, ledger, rule)
+            stood_in = place_log_only(entry, absent[0], sites, ledger, rule)
+            return stood_in if stood_in is None or _reaches_its_zones(entry, stood_in, trouble) else None
         target = [*_voters(stay), *_log_only(held)]
     elif len(stay) + len(held) > wanted:
         target = _voters(_fewest_zones_first(stay, trouble)[-wanted:])
@@ -97,10 +98,17 @@ def target_of(
         target = None
     else:
         target = _fill(entry, wanted, stay, held, logs, sites, trouble, ledger, rule)
-    if target is None or len(target) < entry.write_quorum:
+    if target is None or len(target) < entry.write_quorum or not _reaches_its_zones(entry, target, trouble):
         return _as_it_is(entry, trouble) if cannot_be else None
     same = {(spec.node, spec.role) for spec in target} == {(place.node, place.role) for place in entry.target}
     return None if same and not cannot_be else target
+
+
+def _reaches_its_zones(entry: PartitionEntry, target: list[ReplicaSpec], trouble: Trouble) -> bool:
+    """Would the voters lie in as many zones as a write has to reach? Else no master ever goes there: where the nodes of
+    a zone are all away, the group waits for one of them, or for a new one."""
+    zones = {trouble.sites[spec.node].zone for spec in target if spec.role != "learner"}
+    return len(zones) >= entry.durable_zones
 
 
 def _is_back(entry: PartitionEntry, stay: list[NodeId], trouble: Trouble) -> bool:
@@ -156,11 +164,9 @@ def _fill(
 
 
 def _can_wait(entry: PartitionEntry, wanted: int, target: list[ReplicaSpec], trouble: Trouble) -> bool:
-    """Can the group go on with these places until a member that is to go is out? They have to lie in as many zones as a
-    write has to reach: else no master ever goes there."""
-    zones = {trouble.sites[spec.node].zone for spec in target}
+    """Can the group go on with these places until a member that is to go is out?"""
     voters = [spec.node for spec in target if spec.role == "voter"]
-    return len(zones) >= entry.durable_zones and _may_shrink(entry, wanted, voters, trouble)
+    return _reaches_its_zones(entry, target, trouble) and _may_shrink(entry, wanted, voters, trouble)
 
 
 def _may_shrink(entry: PartitionEntry, wanted: int, stay: list[NodeId], trouble: Trouble) -> bool:
