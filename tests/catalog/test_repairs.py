@@ -453,7 +453,7 @@ def test_a_scale_in_leaves_a_group_in_as_many_zones_as_its_writes_have_to_reach(
 
 @pytest.mark.parametrize("seconds", [A_MOMENT, GONE_FOR_GOOD])
 def test_a_group_whose_zone_is_away_waits_for_it(seconds: float) -> None:
-    """Found by the simulator (845032): replicas were to be made in the other zone alone, where no write can be led; once
+    """Found by the simulator (845032): seats were given to the other zone alone, where no write can be led; once
     the zone was back, nobody wanted anything else any more."""
     repairs = Repairs(make_catalog(6, zones=2))
     repairs.catalog.make_table(durable_zones=2)
