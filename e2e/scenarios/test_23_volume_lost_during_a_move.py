@@ -18,8 +18,8 @@ ITEM_BYTES = 100_000
 BATCH = 25
 BATCHES = 40
 """100 MB."""
-PARTITIONS = 64
-"""Of another table, without items: the operator moves sixteen groups at a time."""
+COPY_MB_PER_SECOND = 2
+"""So that the new node's share of it takes ten seconds and more."""
 
 
 def fill(clients: ClientPod, store: Store) -> None:
@@ -55,9 +55,7 @@ def test_a_volume_is_lost_while_replicas_move(
     own_store: Callable[..., Store], clients: ClientPod, figure: Callable[[str], None]
 ) -> None:
     store = own_store()
-    store.create()
-    store.apply(store.table_manifest("wide", partitions=PARTITIONS))
-    store.wait_available(180)
+    store.create(copies={"megabytesPerSecond": COPY_MB_PER_SECOND})
     fill(clients, store)
     before = set(store.identities())
     with traffic(clients, store, f"moved-{int(time.time())}") as run:

@@ -37,6 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
         "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "2Gi"}},
         "failover": {"leaseSeconds": 0.5, "lock": "required", "reads": "quorum"},
         "capacity": {"mode": "observe", "burstSeconds": 60, "onDemandPartitionWriteUnits": 1000},
+        "copies": {"sharePercent": 25, "megabytesPerSecond": 100},
         "tls": {"issuerSecretRef": {"name": "given"}},
         "credentials": {"secretRef": {"name": "keys"}},
     },

@@ -217,6 +217,7 @@ def node_config(data: DataDir, cluster: ClusterFile, place: Place, spec: Any) ->
             "reads": spec.reads,
             **audit,
             **spec.capacity,
+            **spec.copies,
             **cluster.settings,
         },
     }

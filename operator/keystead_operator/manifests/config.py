@@ -18,6 +18,7 @@ from keystead_operator.manifests.frame import (
     metadata,
 )
 from keystead_operator.spec.capacity import capacity_settings
+from keystead_operator.spec.copies import copies_settings
 
 IDENTITY_FILE: Final = "identity.json"
 
@@ -40,6 +41,7 @@ def node_config(frame: Frame) -> Manifest:
             "lock": failover["lock"],
             "reads": failover["reads"],
             **capacity_settings(frame.spec),
+            **copies_settings(frame.spec),
         },
     }
     if frame.encrypted:

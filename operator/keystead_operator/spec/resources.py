@@ -10,6 +10,7 @@ import msgspec
 
 from keystead_core.cluster_map import IndexSpec, KeyAttribute
 from keystead_operator.spec.capacity import capacity_settings
+from keystead_operator.spec.copies import copies_settings
 from keystead_operator.spec.indexes import global_index_specs, local_index_specs
 
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h)")
@@ -17,7 +18,8 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A StorageCluster. `write_quorum` 0 means a majority. Times are in seconds. `capacity`: settings of the nodes."""
+    """A StorageCluster. `write_quorum` 0 means a majority. Times are in seconds. `capacity`, `copies`: settings of the
+    nodes."""
 
     name: str
     nodes: int
@@ -33,6 +35,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     node_loss_grace_seconds: float = 300.0
     suspend: bool = False
     capacity: dict[str, Any] = {}
+    copies: dict[str, Any] = {}
 
 
 class DeclaredTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,7 @@ def cluster_spec(manifest: dict[str, Any]) -> ClusterSpec:
         node_loss_grace_seconds=duration_seconds(spec["nodeLossGrace"]),
         suspend=spec["suspend"],
         capacity=capacity_settings(spec),
+        copies=copies_settings(spec),
     )
 
 

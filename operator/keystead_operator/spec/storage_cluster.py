@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from keystead_operator.spec.capacity import capacity_schema
+from keystead_operator.spec.copies import copies_schema
 from keystead_operator.spec.crd import column, definition
 from keystead_operator.spec.schema import (
     DNS_LABEL_PATTERN,
@@ -201,6 +202,7 @@ def _spec() -> Schema:
             "replication": with_own_default(_replication()),
             "failover": with_own_default(_failover()),
             "capacity": capacity_schema(),
+            "copies": copies_schema(),
             "nodeLossGrace": text(
                 "How long a node may be away before its replicas are made anew elsewhere.",
                 length_max=32,
