@@ -16,10 +16,12 @@ pytestmark = pytest.mark.timeout(600)
 
 ITEM_BYTES = 100_000
 BATCH = 25
-BATCHES = 40
-"""100 MB."""
-COPY_MB_PER_SECOND = 2
-"""So that the new node's share of it takes ten seconds and more."""
+BATCHES = 80
+"""200 MB."""
+PARTITIONS = 2
+"""So that each has more than its logs keep, and a new replica needs a copy."""
+COPY_MB_PER_SECOND = 4
+"""One takes some twenty seconds."""
 
 
 def fill(clients: ClientPod, store: Store) -> None:
@@ -56,6 +58,7 @@ def test_a_volume_is_lost_while_replicas_move(
 ) -> None:
     store = own_store()
     store.create(copies={"megabytesPerSecond": COPY_MB_PER_SECOND})
+    store.apply(store.table_manifest(store.table, partitions=PARTITIONS))
     fill(clients, store)
     before = set(store.identities())
     with traffic(clients, store, f"moved-{int(time.time())}") as run:
