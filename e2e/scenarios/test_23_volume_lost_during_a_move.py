@@ -16,12 +16,10 @@ pytestmark = pytest.mark.timeout(600)
 
 ITEM_BYTES = 100_000
 BATCH = 25
-BATCHES = 80
-"""200 MB."""
-PARTITIONS = 2
-"""So that each has more than its logs keep, and a new replica needs a copy."""
+BATCHES = 120
+"""300 MB in three partitions: more than their logs keep, so that a new replica needs a copy."""
 COPY_MB_PER_SECOND = 4
-"""One takes some twenty seconds."""
+"""One takes half a minute."""
 
 
 def fill(clients: ClientPod, store: Store) -> None:
@@ -58,7 +56,6 @@ def test_a_volume_is_lost_while_replicas_move(
 ) -> None:
     store = own_store()
     store.create(copies={"megabytesPerSecond": COPY_MB_PER_SECOND})
-    store.apply(store.table_manifest(store.table, partitions=PARTITIONS))
     fill(clients, store)
     before = set(store.identities())
     with traffic(clients, store, f"moved-{int(time.time())}") as run:
