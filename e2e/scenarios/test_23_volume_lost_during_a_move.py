@@ -18,7 +18,7 @@ ITEM_BYTES = 100_000
 BATCH = 25
 BATCHES = 120
 """300 MB in three partitions: more than their logs keep, so that a new replica needs a copy."""
-COPY_MB_PER_SECOND = 4
+COPIES = {"megabytesPerSecond": 4}
 """One takes half a minute."""
 
 
@@ -55,13 +55,13 @@ def test_a_volume_is_lost_while_replicas_move(
     own_store: Callable[..., Store], clients: ClientPod, figure: Callable[[str], None]
 ) -> None:
     store = own_store()
-    store.create(copies={"megabytesPerSecond": COPY_MB_PER_SECOND})
+    store.create(copies=COPIES)
     fill(clients, store)
     before = set(store.identities())
     with traffic(clients, store, f"moved-{int(time.time())}") as run:
         time.sleep(2)
         start = time.monotonic_ns()
-        store.apply(store.manifest(nodes=4))
+        store.apply(store.manifest(nodes=4, copies=COPIES))
 
         def begun() -> str:
             new = {pod["metadata"]["name"] for pod in store.pods()} - before
