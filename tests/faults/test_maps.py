@@ -44,6 +44,8 @@ def make_table(cluster: Cluster, through: str, name: str) -> None:
 def test_a_frozen_catalog_master_keeps_no_node_from_the_newest_map(tmp_path: Path) -> None:
     with running_cluster(tmp_path, nodes=NODES) as cluster:
         make_table(cluster, cluster.names()[0], "before")
+        # A node that a slow machine kept away at its start has a stand-in for a while.
+        cluster.wait_until("three nodes have the catalog", lambda: len(catalog_nodes(cluster)[1]) == 3, 60)
         master, members = catalog_nodes(cluster)
         outsider = next(name for name in cluster.names() if name not in members)
         follower = next(name for name in members if name != master)

@@ -177,12 +177,23 @@ class Pods:
         )
 
     def create_table(self, client: Any, name: str = "items") -> None:
-        client.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        """As any client, it asks again where the catalog has just changed its master, and the outcome is unknown."""
+
+        def is_made() -> bool:
+            try:
+                client.create_table(
+                    TableName=name,
+                    KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+                    AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                    BillingMode="PAY_PER_REQUEST",
+                )
+            except client.exceptions.InternalServerError:
+                return False
+            except client.exceptions.ResourceInUseException:
+                pass
+            return True
+
+        self.wait(f"table {name} is made", is_made)
         self.wait(f"table {name} serves", lambda: writes(client, "first", name))
 
     def wait(self, what: str, done: Callable[[], Any], seconds: float = STARTING_SECONDS_MAX) -> Any:
