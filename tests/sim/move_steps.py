@@ -21,8 +21,9 @@ MOVED = steps.TABLE
 
 def scenario() -> Scenario:
     """Logs so short that the new replica needs a copy."""
-    settings = msgspec.structs.replace(steps.scenario(4).settings, seal_bytes=400)
-    return msgspec.structs.replace(steps.scenario(nodes=4), settings=settings, cold_bytes_max=400)
+    wanted = steps.scenario(nodes=4)
+    settings = msgspec.structs.replace(wanted.settings, seal_bytes=400)
+    return msgspec.structs.replace(wanted, settings=settings, cold_bytes_max=400)
 
 
 def is_under_way(cluster: Cluster) -> bool:
@@ -43,13 +44,7 @@ def _held(cluster: Cluster) -> set[int]:
 
 def _move(cluster: Cluster, of_master: bool) -> None:
     group = cluster.catalog.groups[MOVED]
-    masters = {
-        machine.process.node_id
-        for machine in cluster.machines
-        if machine.process is not None
-        and (r := machine.process.core.replicas.get(MOVED)) is not None
-        and r.mastership is not None
-    }
+    masters = {machine.volume.node_id for machine in steps.masters(cluster)}
     leaving = next(place for place in group.target if (place.node in masters) == of_master)
     moved = cluster.catalog.retarget(group, [place for place in group.target if place != leaving], "voter")
     demand(moved, "no node to move to", leaving)

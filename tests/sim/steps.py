@@ -12,7 +12,7 @@ from keystead_core.ids import MILLISECOND, PartitionId
 from keystead_core.replication.settings import Settings
 from tests.sim.checker import Checker
 from tests.sim.cluster import Cluster
-from tests.sim.machine import Process
+from tests.sim.machine import Machine, Process
 from tests.sim.scenario import GEOMETRIES, Fault, Scenario
 from tests.sim.timeline import Timeline
 
@@ -78,13 +78,16 @@ def crash(cluster: Cluster, process: Process) -> None:
     cluster.crash(process.machine, power=True, down_for=LEASE // 3)
 
 
+def masters(cluster: Cluster) -> list[Machine]:
+    """The machines on which some replica takes itself for a master."""
+    running = [(machine, machine.process) for machine in cluster.machines if machine.process is not None]
+    return [one for one, process in running if any(r.mastership is not None for r in process.core.replicas.values())]
+
+
 def crash_master(cluster: Cluster, process: Process) -> None:
     """Power loss of a master, whoever took the step."""
-    for machine in cluster.machines:
-        replicas = machine.process.core.replicas.values() if machine.process else ()
-        if any(r.mastership is not None for r in replicas):
-            cluster.crash(machine, power=True, down_for=2 * LEASE)
-            return
+    for machine in masters(cluster)[:1]:
+        cluster.crash(machine, power=True, down_for=2 * LEASE)
 
 
 def lose(cluster: Cluster, process: Process) -> None:
