@@ -1,5 +1,6 @@
 """The operator may die between any two writes: the next one finds what is so, and finishes."""
 
+import fnmatch
 from pathlib import Path
 
 import pytest
@@ -79,19 +80,21 @@ def test_operator_killed_at_every_write_takes_nodes_in_and_out_and_splits(
     cluster.wait_table()
     cluster.put("a")
     first.stop()
-    cluster.change(nodes=4, removeNodes=["node-0"])
+    gone = "keystead-node-0"
+    cluster.change(nodes=4, removeNodes=[gone])
     api.patch("Table", namespace, "orders", {"spec": {"partitions": {"count": 4}}})
     operator = _start(start_operator, tmp_path, "after")
 
     def is_done() -> bool:
-        names = {pod["metadata"]["labels"]["keystead.io/node"] for pod in cluster.pods().values()}
+        names = set(cluster.pods())
         table = api.get("Table", namespace, "orders").get("status", {})
         whole = cluster.condition("StorageCluster", cluster.name, "Available")[0] == "True"
         level = cluster.condition("Table", "orders", "Degraded")[0] == "False"
-        return len(names) == 4 and "node-0" not in names and table.get("partitions") == 4 and whole and level
+        moved = len(names) == len(cluster.claims()) == 4 and gone not in names
+        return moved and table.get("partitions") == 4 and whole and level
 
-    cluster.wait("node-0 is gone, two others came, four partitions serve", is_done, 420)
-    commands = [line for line in _deaths(operator) if "/catalog/command" in line]
-    assert len(commands) >= 5, _deaths(operator)
-    assert len(cluster.claims()) == 4
+    cluster.wait(f"{gone} is gone, two others came, four partitions serve", is_done, 420)
+    written = ("POST*persistentvolumeclaims", "POST*pods", "POST*/catalog/command", f"DELETE*pods/{gone}")
+    for what in (*written, f"DELETE*persistentvolumeclaims/data-{gone}"):
+        assert fnmatch.filter(_deaths(operator), f"*{what}"), (what, _deaths(operator))
     assert cluster.get("a") == "a"

@@ -115,6 +115,18 @@ def test_too_few_nodes_for_the_replicas_are_refused_whole_before_anything_moves(
     assert note.reason == "ScaleInBlocked" and "3 replicas" in note.message
 
 
+def test_a_name_that_no_node_has_or_had_is_told() -> None:
+    world = make_world(4)
+    declare(world, 3, "node-1", "1")
+    [note] = plan(world.desired, world.observe()).notes
+    assert note.reason == "ScaleInBlocked"
+    assert note.message == "removeNodes names 1, and the nodes are node-0, node-1, node-2, node-3"
+    declare(world, 3, "node-1")
+    assert not reasons(world)
+    world.settle()
+    assert "node-1" not in world.machines and not reasons(world), "who has gone may stay on the list"
+
+
 def test_too_few_zones_are_refused() -> None:
     table = msgspec.structs.replace(TABLE, replicas=2, durable_zones=2)
     world = settled_world(ClusterSpec(name="keystead", nodes=5, zones=("a", "b")), table)

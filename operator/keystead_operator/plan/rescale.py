@@ -73,8 +73,8 @@ def plan_places(desired: Desired, observed: Observed) -> Iterator[Action | Note]
     wanted = shape(desired, observed)
     for name, zone in wanted.come:
         yield AddNode(name, zone)
-    if wanted.refusal:
-        yield Note(f"StorageCluster/{desired.cluster.name}", "ScaleInBlocked", wanted.refusal)
+    if reasons := [one for one in (wanted.refusal, _unknown_names(desired, observed)) if one]:
+        yield Note(f"StorageCluster/{desired.cluster.name}", "ScaleInBlocked", "; ".join(reasons))
     going = {node.name for node in wanted.go}
     for node in removable(desired, observed):
         reason = "its node has left the cluster for good"
@@ -144,6 +144,18 @@ def _refusal(desired: Desired, observed: Observed, go: list[ObservedNode]) -> st
         if entry.durable_zones > zones:
             return f"without {names} there would be {zones} zones, and {table} writes to {entry.durable_zones}"
     return _too_little_space(observed, go)
+
+
+def _unknown_names(desired: Desired, observed: Observed) -> str:
+    """What is said of names in `removeNodes` that no node has or had, or ""."""
+    if observed.map is None:
+        return ""
+    places = {node.name for node in observed.nodes}
+    had = {entry.name for entry in observed.map.nodes.values()}
+    unknown = [name for name in desired.cluster.remove_nodes if name not in places | had]
+    if not unknown:
+        return ""
+    return f"removeNodes names {', '.join(unknown)}, and the nodes are {', '.join(sorted(places))}"
 
 
 def _too_little_space(observed: Observed, go: list[ObservedNode]) -> str:
