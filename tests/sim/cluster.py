@@ -354,15 +354,18 @@ class Cluster:
         memberships = [step for membership in memberships for step in self._steps_unaware(group, membership)]
         return all(is_durable(m, able) and is_failover_quorum(m, able) for m in memberships)
 
-    @staticmethod
-    def _steps_unaware(group: Group, membership: Membership) -> list[Membership]:
-        """What a master may make of it that has not noticed yet who is gone: of a group of one, one of two."""
+    def _steps_unaware(self, group: Group, membership: Membership) -> list[Membership]:
+        """What a master may make of it that has not noticed yet who is gone: of a group of one, one of two; or who has
+        not heard yet that its target is another one again."""
+        machines = [machine.process.core for machine in self.machines if machine.process is not None]
+        heard = [core.replicas[group.partition].target for core in machines if group.partition in core.replicas]
         found = [membership]
         for current in found:
             members = [m.replica for m in current.members]
-            for step in next_steps(current, group.target, current.epoch, members, members, NO_REPLICA):
-                if not current.refusal_of(step) and step.members not in [m.members for m in found]:
-                    found.append(step)
+            for target in [group.target, *filter(None, heard)]:
+                for step in next_steps(current, target, current.epoch, members, members, NO_REPLICA):
+                    if not current.refusal_of(step) and step.members not in [m.members for m in found]:
+                        found.append(step)
         return found
 
     def demand_progress(self) -> None:

@@ -60,6 +60,8 @@ REGRESSIONS = {
     702336: "an old copy of a volume that the end of all faults started was never refused (the simulator's mistake)",
     718541: "a group was to go on in one zone: the only node free in the other had its member by another id",
     724056: "a lost volume's node never left, as the one in its place had left: splits onto it were planned for ever",
+    859920: "a machine was left down that the target before could not do without, which its master still went by"
+    " (the simulator's mistake)",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",
