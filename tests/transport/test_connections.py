@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 import uvloop
 
 from keystead_core.ids import NodeId
@@ -32,6 +33,39 @@ def test_what_is_written_after_the_socket_is_closed_and_before_that_is_told_is_d
             await asyncio.sleep(0)
         connection.write(b"late")
         await asyncio.sleep(0.01)
+        server.close()
+
+    uvloop.run(scene())
+    assert not complaints
+
+
+def test_a_dial_that_is_given_up_just_as_it_is_answered_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop then closes the socket and tells nobody: each later write left a traceback in the log."""
+    complaints: list[dict[str, Any]] = []
+    connected: list[Connection] = []
+    connection_made = Connection.connection_made
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        peers = Peers(codec.Hello("cluster", "a", 1, requests=rq.announced()), lambda *_: None, _answer, lambda _: None)
+
+        def made_and_given_up(connection: Connection, transport: asyncio.BaseTransport) -> None:
+            connection_made(connection, transport)
+            connected.append(connection)
+            peers.dial([])
+
+        monkeypatch.setattr(Connection, "connection_made", made_and_given_up)
+        peers.dial([f"{host}:{port}"])
+        async with asyncio.timeout(10):
+            while not connected:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)
+        connected[0].write(b"late")
+        await asyncio.sleep(0.01)
+        assert connected[0].closed.done()
         server.close()
 
     uvloop.run(scene())

@@ -230,18 +230,22 @@ class Peers:
 
     async def connect(self, address: str, from_seed: bool = False) -> Connection | None:
         """Dials once. None: nobody answers there."""
+        connection, is_made = Connection(self, dialled=True, from_seed=from_seed), False
         try:
             host, port = split_address(address)
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self, dialled=True, from_seed=from_seed), host, port, **self._dialling()
-                )
+                loop = asyncio.get_running_loop()
+                await loop.create_connection(lambda: connection, host, port, **self._dialling())
+            is_made = True
         except ssl.SSLError as error:
             tell_refused(f"refused the node at {address}", reason_of(error))
-            return None
         except (OSError, TimeoutError, AddressError):
-            return None
-        return connection
+            pass
+        finally:
+            if not is_made:
+                # Given up just as it was made, the socket is closed by the event loop, which tells nobody.
+                connection.connection_lost(None)
+        return connection if is_made else None
 
     def _dialling(self) -> dict[str, Any]:
         return {} if self.tls is None else {"ssl": self.tls.dialling, "server_hostname": self.tls.config.peer_name}
