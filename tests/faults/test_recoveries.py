@@ -47,7 +47,7 @@ class Lossy:
         self.table = next((name for name in names if self._is_apart(name, **spec)), "")
         assert self.table, "the catalog would be lost as well, whichever table is taken"
         for other in names[: names.index(self.table)]:
-            client(cluster.endpoints()[0]).delete_table(TableName=other)
+            cluster.cli("delete", "table", other)
         self.items: dict[str, str] = {}
         self.put(cluster.endpoints()[0], "before", ITEMS)
 
