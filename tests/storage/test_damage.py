@@ -7,6 +7,7 @@ import pytest
 
 from keystead_core.ids import PartitionId
 from keystead_core.log.entries import EMPTY_LOG, AppendEntry, DamagedRecord, LogPoint, SnipEntry, StateEntry
+from keystead_core.log.record import Record
 from keystead_node.storage.block import BLOCK_BYTES
 from keystead_node.storage.hot_log import HotLog
 from keystead_node.storage.recovery import recover
@@ -305,3 +306,58 @@ def test_the_word_that_something_was_torn_may_itself_be_torn() -> None:
     log, replicas = recover(later, NODE)
     assert log.report.unknown == [] and log.report.damaged == log.report.doubtful
     assert not any(replica.damaged_unknown for replica in replicas)
+
+
+def doubtful_log(kept_blocks: int) -> tuple[MemDisk, list[list[DamagedRecord]]]:
+    """Of the last batch, two blocks with a record of each partition, so many blocks are left, and its index copy.
+
+    Returns what is in doubt of each partition.
+    """
+    disk, log, starts = small_log()
+    one, two = record_after(end_of(ONE), 1, bytes(3000)), record_after(end_of(TWO), 2, bytes(4000))
+    write_batch(disk, log, AppendEntry(P1, 8, [one]), AppendEntry(P2, 6, [two]))
+    for number in range(kept_blocks, log._head - starts[-1]):
+        lose(disk, place_of(starts[-1] + number))
+    doubtful = [DamagedRecord(record.lsn, record.hash, doubtful=True) for record in (one, two)]
+    return disk, [doubtful[:1] if kept_blocks == 0 else [], doubtful[1:]]
+
+
+def end_of(records: list[Record]) -> LogPoint:
+    return LogPoint(records[-1].epoch, records[-1].lsn, records[-1].hash)
+
+
+@pytest.mark.parametrize("kept_blocks", [0, 1])
+def test_damage_stays_in_doubt_at_later_starts_and_when_its_segment_is_reused(kept_blocks: int) -> None:
+    """Found by the simulator (873289): a group's only voter lost its power again before it had dropped the record. At
+    the second start that counted as synced, and the group had ended for ever."""
+    disk, lost = doubtful_log(kept_blocks)
+    for _ in range(3):
+        log, replicas = recover(disk, NODE, {})
+        assert [replica.damaged for replica in replicas] == lost
+    log, filler = go_round(disk, log)
+    _, replicas = recover(disk, NODE, {P3: filler})
+    assert [replica.damaged for replica in replicas[:2]] == lost
+
+
+@pytest.mark.parametrize("kept_blocks", [0, 1])
+def test_what_is_in_doubt_is_known_however_the_word_of_it_is_torn(kept_blocks: int) -> None:
+    disk, lost = doubtful_log(kept_blocks)
+    log, _ = recover(disk, NODE, read_only=True)
+    before = disk.copy()
+    disk.write_all(log.append([AppendEntry(P3, 0, chain_of(3, 20, body_bytes=1500))]))
+    sectors = sum(len(data) // 512 for _, data in disk.pending)
+    for block in range(0, sectors, 8):
+        torn = before.copy()
+        torn.write_all(disk.pending)
+        _, replicas = recover(torn.crash(lambda number, block=block: block <= number < block + 8), NODE)
+        assert [replica.damaged for replica in replicas[:2]] == lost
+
+
+def test_what_was_whole_at_a_start_is_not_in_doubt_when_it_rots_later() -> None:
+    disk, lost = doubtful_log(kept_blocks=1)
+    recover(disk, NODE, {})
+    _, _, starts = small_log()
+    lose(disk, place_of(starts[-1]))
+    _, replicas = recover(disk, NODE, {})
+    assert [[(d.lsn, d.doubtful) for d in replica.damaged] for replica in replicas] == [[(9, False)], [(7, True)]]
+    assert replicas[1].damaged == lost[1]

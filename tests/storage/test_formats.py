@@ -83,7 +83,7 @@ def index_of_all_kinds() -> bytes:
     builder.add_records(PartitionId(1), 3, chain_of(1, 3))
     builder.add_snip(PartitionId(2), 9, 4, builder.next_order)
     builder.add_state(PartitionId(3), state_of(7, 2), builder.next_order, 5)
-    builder.add_damaged(PartitionId(3), 8, 99, builder.next_order)
+    builder.add_damaged(PartitionId(3), 8, 99, builder.next_order, doubtful=True)
     builder.add_unknown(2, builder.next_order)
     builder.add_rescued(3)
     stream, index_bytes, _ = builder.stream(100)

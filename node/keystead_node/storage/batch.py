@@ -20,7 +20,8 @@ is ordered by its origin, (batch, index in the batch) where it was first written
 nothing of what it means. A run of no records names a commit LSN. `born` is the origin of the first state of that
 replica id, where another one of the partition was here before: what is older was another's. `damaged` and `unknown`
 keep damage known when the segment in which it was found is reused. `rescued` says that of a batch whose own index is
-bad all that its index copy told stands here again, because the ring will be overwritten.
+bad all that its index copy told stands here again, because the ring will be overwritten. Flag 1 of `damaged`: doubtful,
+nothing named the record's batch as synced when the damage was found.
 """
 
 import struct
@@ -39,6 +40,7 @@ ITEM: Final = struct.Struct("<BBHIQQQQI")
 PAIR: Final = struct.Struct("<QI")
 ORDER_BITS: Final = 24
 _RUN, _SNIP, _STATE, _DAMAGED, _UNKNOWN, _RESCUED = 1, 2, 3, 4, 5, 6
+_IS_DOUBTFUL: Final = 1
 _ROOM: Final = PAYLOAD_BYTES - CHUNK.size
 _RUN_RECORDS_MAX: Final = 128
 _encode_state = msgspec.msgpack.Encoder().encode
@@ -78,6 +80,7 @@ class DamagedItem(msgspec.Struct, frozen=True):
     partition: PartitionId
     lsn: Lsn
     hash: int
+    doubtful: bool
 
 
 class UnknownItem(msgspec.Struct, frozen=True):
@@ -195,8 +198,8 @@ class BatchBuilder:
         self._add(_STATE, len(more), partition, state.replica, born, order, more)
         self.has_state = True
 
-    def add_damaged(self, partition: PartitionId, lsn: Lsn, hash_: int, order: Order) -> None:
-        self._add(_DAMAGED, 0, partition, lsn, hash_, order)
+    def add_damaged(self, partition: PartitionId, lsn: Lsn, hash_: int, order: Order, doubtful: bool) -> None:
+        self._add(_DAMAGED, 0, partition, lsn, hash_, order, flags=_IS_DOUBTFUL if doubtful else 0)
 
     def add_unknown(self, damaged_batch: int, order: Order) -> None:
         self._add(_UNKNOWN, 0, 0, damaged_batch, 0, order)
@@ -205,9 +208,18 @@ class BatchBuilder:
         self._add(_RESCUED, 0, 0, damaged_batch, 0, self.next_order)
 
     def _add(
-        self, kind: int, count: int, partition: int, a: int, b: int, order: Order, more: bytes = b"", size: int = 0
+        self,
+        kind: int,
+        count: int,
+        partition: int,
+        a: int,
+        b: int,
+        order: Order,
+        more: bytes = b"",
+        size: int = 0,
+        flags: int = 0,
     ) -> None:
-        head = ITEM.pack(kind, 0, 0, count, partition, a, b, order >> ORDER_BITS, order & 0xFFFFFF)
+        head = ITEM.pack(kind, flags, 0, count, partition, a, b, order >> ORDER_BITS, order & 0xFFFFFF)
         self._items.append(head + more)
         self._item_data.append(size)
         self.items_bytes += ITEM.size + len(more)
@@ -283,7 +295,7 @@ def _decode_items(stream: bytes, offset: int, end: int, data_pos: int) -> Iterat
     while offset < end:
         if end - offset < ITEM.size:
             raise BlockError(Fault.CONTENT, "an item of an index is cut short")
-        kind, _, _, count, partition, a, b, origin, index = ITEM.unpack_from(stream, offset)
+        kind, flags, _, count, partition, a, b, origin, index = ITEM.unpack_from(stream, offset)
         offset += ITEM.size
         more = PAIR.size * count if kind == _RUN else count if kind == _STATE else 0
         if more > end - offset:
@@ -299,7 +311,7 @@ def _decode_items(stream: bytes, offset: int, end: int, data_pos: int) -> Iterat
         elif kind == _STATE:
             yield StateItem(order, PartitionId(partition), _state_of(stream[offset : offset + more]), b)
         elif kind == _DAMAGED:
-            yield DamagedItem(order, PartitionId(partition), a, b)
+            yield DamagedItem(order, PartitionId(partition), a, b, bool(flags & _IS_DOUBTFUL))
         elif kind == _UNKNOWN:
             yield UnknownItem(order, a)
         elif kind == _RESCUED:

@@ -26,6 +26,14 @@ class Snip(NamedTuple):
     start: int
 
 
+class Lost(NamedTuple):
+    """A damaged record: its origin and hash. `doubtful`: nothing named its batch as synced when that was found."""
+
+    order: Order
+    hash: int
+    doubtful: bool
+
+
 class Tracked:
     """What is known of one partition. `*_start` is the logical block of the batch that holds the newest copy."""
 
@@ -51,7 +59,7 @@ class Tracked:
         self.state_order: Order = 0
         self.state_start = 0
         self.snips: list[Snip] = []
-        self.damaged: dict[Lsn, tuple[Order, int]] = {}
+        self.damaged: dict[Lsn, Lost] = {}
         self.repaired: set[Lsn] = set()
 
 

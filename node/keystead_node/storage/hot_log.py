@@ -114,6 +114,7 @@ class HotLog:
         self._rescues: list[tuple[int, int, int]] = []
         self._voids: list[int] = []
         self._bare: list[tuple[int, int]] = []
+        self._has_doubts = False
         self.report = Report()
 
     @classmethod
@@ -159,7 +160,7 @@ class HotLog:
         """
         size = sum([_size_bound(entry) for entry in entries])
         blocks = size // PAYLOAD_BYTES + 2
-        if self._rescues or self._bare:
+        if self._rescues or self._bare or self._has_doubts:
             again = [rescue[2] for rescue in self._rescues] + [old_blocks for _, old_blocks in self._bare]
             blocks += sum(again) + self._mover.states_bound() // PAYLOAD_BYTES
         reserve = 0
@@ -219,25 +220,29 @@ class HotLog:
         rescues: Sequence[tuple[int, int, int]],
         voids: Sequence[int] = (),
         bare: Sequence[tuple[int, int]] = (),
+        has_doubts: bool = False,
     ) -> None:
         """Recovery's word, which the next batch makes durable; `rescue` writes one at once.
 
         What it dropped (to be snipped); damage that no batch names yet; the batches, as (number, start, blocks),
         that are known only from the ring; those that were torn and that newer ones of the log name: later batches
-        name all before them as synced, and would make damage of them; and, as (start, blocks), those that have no index
-        copy, and that none names as synced: if such a one rotted now it would be taken for torn.
+        name all before them as synced, and would make damage of them; as (start, blocks), those that have no index
+        copy, and that none names as synced: if such a one rotted now it would be taken for torn; and whether there is
+        doubtful damage, which would be taken for certain once its batch is named as synced.
         """
         self._dropped_tails = list(dropped_tails.items())
         self._unreported = list(unreported)
         self._rescues = list(rescues)
         self._voids = list(voids)
         self._bare = list(bare)
+        self._has_doubts = has_doubts
 
     def rescue(self) -> None:
         """Writes and syncs a batch with recovery's word, where it found batches that are known only from the ring, or
         only from their own blocks: what the node says from now on rests on them. Where it found torn ones in the log's
-        midst, a second names as synced what the first could not. On a full log the next batches have to do."""
-        for _ in range(2 if self._voids else 1 if self._rescues or self._bare else 0):
+        midst, or doubtful damage, a second names as synced what the first could not. On a full log the next batches
+        have to do."""
+        for _ in range(2 if self._voids or self._has_doubts else 1 if self._rescues or self._bare else 0):
             try:
                 writes = self.append([])
             except HotLogFull:
@@ -255,7 +260,7 @@ class HotLog:
         start, batch = self._head, self._next_batch
         builder = BatchBuilder(batch, self._prev_batch)
         segment = self.index.saw_batch(start // self._segment_blocks, batch, start)
-        if self._dropped_tails or self._unreported or self._rescues or self._voids or self._bare:
+        if self._dropped_tails or self._unreported or self._rescues or self._voids or self._bare or self._has_doubts:
             self._add_recovery_word(builder, segment, start)
         for entry in entries:
             match entry:
@@ -296,6 +301,8 @@ class HotLog:
             self._mover.rescue(builder, segment, start, number, old_start, blocks)
         for old_start, _ in self._bare:
             self._mover.repeat(builder, start, old_start)
+        if self._has_doubts:
+            self._mover.tell_doubtful(builder)
         for partition, first_lsn in self._dropped_tails:
             self._add_snip(builder, partition, first_lsn, 0, start)
         for damaged in self._unreported:
@@ -305,6 +312,7 @@ class HotLog:
             self.index.rescued.add(void)
             builder.add_rescued(void)
         self._dropped_tails, self._unreported, self._rescues, self._voids, self._bare = [], [], [], [], []
+        self._has_doubts = False
 
     def _lay_out(self, builder: BatchBuilder, start: int) -> list[Write]:
         stream, index_bytes, blocks = builder.stream(start)

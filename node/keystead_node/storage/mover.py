@@ -12,11 +12,11 @@ from typing import Final
 from keystead_core.ids import Lsn, PartitionId
 from keystead_core.log.entries import DamagedRecord
 from keystead_core.log.record import Record
-from keystead_node.storage.batch import BatchBuilder, DamagedItem, Order
+from keystead_node.storage.batch import ORDER_BITS, BatchBuilder, DamagedItem, Order
 from keystead_node.storage.batch_reader import BatchReader, ReadBatch
 from keystead_node.storage.block import PAYLOAD_BYTES
 from keystead_node.storage.geometry import Geometry
-from keystead_node.storage.hot_index import HotIndex, Segment
+from keystead_node.storage.hot_index import HotIndex, Lost, Segment
 
 MOVE_BLOCKS: Final = 8
 RECORD_OVERHEAD: Final = 56
@@ -99,7 +99,8 @@ class Mover:
         index = self._index
         states = [t.state for t in index.partitions.values() if t.state] + [t.state for t in index.tombstones.values()]
         bound = sum(len(state.base_membership) + ENTRY_OVERHEAD for state in states)
-        return bound + (len(index.partitions) + len(index.unknown)) * RECORD_OVERHEAD
+        lost = sum(len(tracked.damaged) for tracked in index.partitions.values())
+        return bound + (len(index.partitions) + len(index.unknown) + lost) * RECORD_OVERHEAD
 
     def _begin_move(self, start: int, after: int, synced: int, free_after: int) -> _Move | None:
         """Begins with the oldest segment above generation `after`, if all of it is synced and it is not in use."""
@@ -132,8 +133,8 @@ class Mover:
         if not batch.index_whole and number not in self._index.unknown:
             self._lose_batch(builder, number, start)
         for item in batch.items:
-            if isinstance(item, DamagedItem) and self._is_damage_open(item):
-                builder.add_damaged(item.partition, item.lsn, item.hash, item.order)
+            if isinstance(item, DamagedItem):
+                self._move_damaged(builder, item)
         self._move_runs(builder, segment, batch)
 
     def _lose_batch(self, builder: BatchBuilder, number: int, start: int) -> None:
@@ -141,9 +142,12 @@ class Mover:
         self._index.unknown[number] = (builder.next_order, start)
         builder.add_unknown(number, builder.next_order)
 
-    def _is_damage_open(self, item: DamagedItem) -> bool:
+    def _move_damaged(self, builder: BatchBuilder, item: DamagedItem) -> None:
+        """Damage that is open still, with what is known of it by now."""
         tracked = self._index.partitions.get(item.partition)
-        return tracked is not None and tracked.damaged.get(item.lsn) == (item.order, item.hash)
+        lost = tracked.damaged.get(item.lsn) if tracked is not None else None
+        if lost is not None and (lost.order, lost.hash) == (item.order, item.hash):
+            builder.add_damaged(item.partition, item.lsn, lost.hash, lost.order, lost.doubtful)
 
     def _move_runs(self, builder: BatchBuilder, segment: Segment, batch: ReadBatch) -> None:
         for run, records in batch.runs:
@@ -172,10 +176,10 @@ class Mover:
         tracked = self._index.of(partition)
         if lsn in tracked.repaired:
             return
-        builder.add_damaged(partition, lsn, hash_, order)
         if lsn not in tracked.damaged:
-            tracked.damaged[lsn] = (order, hash_)
+            tracked.damaged[lsn] = Lost(order, hash_, doubtful=False)
             self.damage_found.append((partition, DamagedRecord(lsn, hash_)))
+        builder.add_damaged(partition, lsn, hash_, order, tracked.damaged[lsn] == (order, hash_, True))
 
     def _move_states(self, builder: BatchBuilder, start: int, old: range) -> None:
         """Adds what has its newest copy in a batch that starts in `old`: states, tombstones, commit bounds, damage."""
@@ -205,6 +209,13 @@ class Mover:
         self.repeat(builder, start, old_start)
         builder.add_rescued(number)
         self._index.rescued.add(number)
+
+    def tell_doubtful(self, builder: BatchBuilder) -> None:
+        """Writes which records are lost and may never have been synced; of a batch that was rescued that is said."""
+        for partition, tracked in self._index.partitions.items():
+            for lsn, lost in tracked.damaged.items():
+                if lost.doubtful and lost.order >> ORDER_BITS not in self._index.rescued:
+                    builder.add_damaged(partition, lsn, lost.hash, lost.order, lost.doubtful)
 
     def repeat(self, builder: BatchBuilder, start: int, old_start: int) -> None:
         """Writes the states and snips of a batch a second time. A record that is lost later is asked of the others; a

@@ -6,7 +6,7 @@
 3. Torn or damaged. A batch of which a block is bad, stale or missing is DAMAGED if its index copy exists or if a block
    names it as synced; else it is torn, was never acknowledged, and is dropped. That a later batch exists proves
    nothing: batches that were made together share one sync. Where the index copy is all that speaks for a batch, its
-   records are `doubtful`: nobody can tell which it was.
+   lost records are `doubtful`: nobody can tell which it was. A batch says so before one names theirs as synced.
 4. Replay, in the order of the items' origins. A snip kills what was written before it; a later write of an LSN
    replaces an earlier one. What another replica of the partition wrote, before the present one was here, is dead.
 5. Per partition, from the base or the cold log's end upwards: what does not chain by hash is dropped, and snipped by
@@ -49,7 +49,7 @@ from keystead_node.storage.block import (
     decode_block,
 )
 from keystead_node.storage.geometry import Geometry, read_super
-from keystead_node.storage.hot_index import HotIndex
+from keystead_node.storage.hot_index import HotIndex, Lost
 from keystead_node.storage.hot_log import HotLog, Position, Report, node_number
 from keystead_node.storage.index_ring import read_ring
 
@@ -104,11 +104,12 @@ class Scan(msgspec.Struct):
 
 
 class Held(msgspec.Struct):
-    """One LSN of one partition while it is replayed: the record, or the hash of a damaged one."""
+    """One LSN of one partition while it is replayed: the record, or the hash of a damaged one, maybe a doubtful one."""
 
     order: Order
     hash: int
     record: Record | None
+    doubtful: bool = False
 
 
 class Recovery:
@@ -222,6 +223,7 @@ class Recovery:
             batch = reader.read(found.number, found.start, found.blocks, found.copies, self._sealed)
             if found.number in rescued and is_void(found, batch):
                 self.report.damaged.remove(found.number)
+                self.report.doubtful = [batch for batch in self.report.doubtful if batch != found.number]
                 self.report.torn.append(found.number)
                 continue
             rescued.update(item.batch for item in batch.items if isinstance(item, RescuedItem))
@@ -269,7 +271,7 @@ class Replay:
                 born = self._births[item.partition]
                 self.index.saw_state(item.partition, item.state, item.order, start, born)
             case DamagedItem():
-                self._hold(item.partition, item.lsn, Held(item.order, item.hash, None))
+                self._hold(item.partition, item.lsn, Held(item.order, item.hash, None, item.doubtful))
             case UnknownItem():
                 self.index.unknown[item.batch] = (item.order, start)
             case RescuedItem():
@@ -367,12 +369,13 @@ def recover(
             last_lsn = item.first_lsn + len(item.pairs) - 1
             index.saw_records(item.partition, segment, last_lsn, sum(length for _, length in item.pairs))
         replay.take(start, item, records)
-    log = _log_of(disk, node_number(node_id), scan, chained, index, block_rules, recovery.voids)
     report = recovery.report
+    unnamed = [*recovery.voids, *report.doubtful]
+    log = _log_of(disk, node_number(node_id), scan, chained, index, block_rules, unnamed)
     replicas = [_replica_of(partition, replay, report, cold_ends) for partition in sorted(index.partitions)]
     unreported = [batch for batch in report.unknown if batch not in index.unknown]
     bare = [(found.start, found.blocks) for found in chained if found.number > scan.synced and not found.has_copy]
-    log.resume(report.dropped_tails, unreported, recovery.rescues, recovery.voids, bare)
+    log.resume(report.dropped_tails, unreported, recovery.rescues, recovery.voids, bare, bool(report.doubtful))
     log.report = report
     if not read_only:
         log.rescue()
@@ -386,12 +389,12 @@ def _log_of(
     chained: list[FoundBatch],
     index: HotIndex,
     rules: BlockRules,
-    voids: list[int],
+    unnamed: list[int],
 ) -> HotLog:
-    """What recovery found is synced; but a batch that tells of voids must not name them so: were it torn in its turn,
-    what is left of it would make damage of them."""
+    """What recovery found is synced; but a batch that tells what is void or doubtful must not name that so: were it
+    torn in its turn, what is left of it would make certain damage of it."""
     newest = max(scan.last_named, scan.synced, *scan.batches, 0)
-    synced = min([newest + 1, *voids]) - 1
+    synced = min([newest + 1, *unnamed]) - 1
     prev = chained[-1].number if chained else 0
     head = chained[-1].start + chained[-1].blocks if chained else scan.oldest
     position = Position(head, newest + 1, prev, synced, scan.oldest, scan.next_slot)
@@ -409,14 +412,11 @@ def _replica_of(
     is_unknown = is_damage_unknown(report.unknown, replay.index, partition)
     is_begin_known = cold_ends is not None or begin.lsn > 0
     chained = chain_records(replay.held.get(partition, {}), begin if is_begin_known else None, is_unknown)
-    chained.damaged = [
-        DamagedRecord(d.lsn, d.hash, replay.held[partition][d.lsn].order >> ORDER_BITS in report.doubtful)
-        for d in chained.damaged
-    ]
     replay.index.release(partition, begin.lsn)
     for damaged in chained.damaged:
         here = replay.held[partition][damaged.lsn]
-        tracked.damaged[damaged.lsn] = (here.order, here.hash)
+        doubtful = here.doubtful or here.order >> ORDER_BITS in report.doubtful
+        tracked.damaged[damaged.lsn] = Lost(here.order, here.hash, doubtful)
     if chained.dropped_from and not is_unknown:
         report.dropped_tails[partition] = chained.dropped_from
     return RecoveredReplica(
@@ -426,7 +426,7 @@ def _replica_of(
         commit_lsn=tracked.commit_lsn,
         applied_lsn=0,
         cold_end=cold_end,
-        damaged=chained.damaged,
+        damaged=[DamagedRecord(d.lsn, d.hash, tracked.damaged[d.lsn].doubtful) for d in chained.damaged],
         damaged_unknown=is_unknown,
     )
 
