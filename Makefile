@@ -86,4 +86,4 @@ bench-operator: setup ## measure the operator with 1,000 and 5,000 tables; write
 	@$(BIN)/python -m benchmarks.operator_figures $(BENCH)
 
 clean: ## remove .venv and caches (not the data)
-	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .hypothesis .pytest_cache build
