@@ -9,7 +9,7 @@ from keystead_core.replication import effects as ef
 from keystead_core.replication import events as ev
 from keystead_core.replication import messages as msg
 from keystead_core.replication.membership import founding_membership
-from tests.replication.rig import BOOT, GROUP, TARGETS, A, B, Rig, chain, founding_record, sent
+from tests.replication.rig import BOOT, GROUP, TARGETS, A, B, C, Rig, chain, founding_record, sent
 
 ALONE = founding_record(founding_membership([ReplicaTarget(ReplicaId(1), A, "zone-a", "voter")], 0, 1, SECOND))
 TOGETHER = founding_record()
@@ -52,6 +52,18 @@ def test_whom_to_ask_is_the_catalogs_word_where_the_record_that_names_them_is_lo
     rig.hear(B, msg.RepairReply(GROUP, ReplicaId(2), BOOT, 1, TOGETHER.raw, True))
     rig.sync()
     assert rig.replica.membership is not None and rig.replica.unfit == ""
+
+
+def test_who_stands_for_election_is_asked_too_where_the_catalog_does_not_want_it_any_more() -> None:
+    """Found by the simulator (897835): the one candidate waited for the support of a voter whose founding record had
+    rotted, and the voter asked only those who were to follow both."""
+    rig = Rig([], damaged=[TOGETHER])
+    rig.step(ev.SetTarget(GROUP, [TARGETS[0], TARGETS[2]], 0, 1))
+    (refusal,) = sent(rig.hear(B, msg.SupportRequest(GROUP, ReplicaId(2), BOOT, 5, None)), msg.SupportRefused, B)
+    assert refusal.unfit == "damaged"
+    rig.now += SECOND
+    asked = rig.step(ev.Tick())
+    assert [len(sent(asked, msg.RepairRequest, node)) for node in (B, C)] == [1, 1]
 
 
 @pytest.mark.parametrize("found", [True, False])

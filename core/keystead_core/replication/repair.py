@@ -6,16 +6,12 @@ dropped, with what stood above it. Until all is back the replica abstains (stora
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from keystead_core.cluster_map import ReplicaTarget
 from keystead_core.ids import MILLISECOND, Micros, NodeId
 from keystead_core.log.entries import AppendEntry
 from keystead_core.log.record import Record, RecordError, decode_record, decode_records
 from keystead_core.replication import follower
 from keystead_core.replication.effects import ReadCold
 from keystead_core.replication.events import ColdRead
-from keystead_core.replication.membership import Member
 from keystead_core.replication.messages import RepairReply, RepairRequest
 from keystead_core.replication.replica import DAMAGED, RETIRED, Damage, Replica
 
@@ -36,14 +32,17 @@ def ask(r: Replica) -> None:
     if was_never_durable(r, damage):
         _drop_from(r, lsn)
         return
-    for node in nodes_to_ask(r):
+    for node in nodes_to_ask(r, damage):
         r.node.send(node, RepairRequest(r.partition, r.id, r.node.boot, lsn, damage.missing[lsn]))
 
 
-def nodes_to_ask(r: Replica) -> list[NodeId]:
-    """The members; where the very record is lost that names them, those whom the catalog wants to be."""
-    members: Sequence[Member | ReplicaTarget] = r.peers() or [t for t in r.target if t.replica != r.id]
-    return [member.node for member in members]
+def nodes_to_ask(r: Replica, damage: Damage) -> list[NodeId]:
+    """The members; where the very record is lost that names them, those whom the catalog wants to be, and who stood for
+    election: a member need not be wanted any more."""
+    if members := r.peers():
+        return [member.node for member in members]
+    wanted = {target.node: None for target in r.target if target.replica != r.id}
+    return [*(wanted | damage.candidates)]
 
 
 def on_timer(r: Replica, now: Micros) -> None:

@@ -120,10 +120,11 @@ class Candidacy:
 class Damage:
     """Records that this volume once had and no longer can read, and who is known not to have them either.
 
-    `doubtful`: all of them are from batches of which nobody knows whether they ever were synced.
+    `doubtful`: all of them are from batches of which nobody knows whether they ever were synced. `candidates`: nodes
+    that asked for support meanwhile.
     """
 
-    __slots__ = ("ask_at", "doubtful", "lacking", "missing", "since_epoch", "unknown")
+    __slots__ = ("ask_at", "candidates", "doubtful", "lacking", "missing", "since_epoch", "unknown")
 
     def __init__(self, missing: dict[Lsn, int], unknown: bool, since_epoch: Epoch, doubtful: bool = False) -> None:
         self.missing = missing
@@ -131,6 +132,7 @@ class Damage:
         self.unknown = unknown
         self.since_epoch = since_epoch
         self.lacking: set[ReplicaId] = set()
+        self.candidates: dict[NodeId, None] = {}
         self.ask_at: Micros = 0
 
 

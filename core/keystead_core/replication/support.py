@@ -51,6 +51,8 @@ def on_support_request(r: Replica, m: SupportRequest) -> None:
     refusal = _refusal(r, m)
     if refusal is not None:
         r.node.send(r.node.sender, refusal)
+        if r.damage is not None:
+            r.damage.candidates[r.node.sender] = None
         return
     # Everything that was appended before is durable when the promise is, so the report may include it.
     report = Support(
