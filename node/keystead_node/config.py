@@ -29,6 +29,8 @@ FROM_ENVIRONMENT: Final = {
 }
 SETTINGS_FROM_ENVIRONMENT: Final = {"audit_log": "KEYSTEAD_AUDIT_LOG", "audit_level": "KEYSTEAD_AUDIT_LEVEL"}
 
+MEGABYTE: Final = 1024 * 1024
+HOT_LOG_MB_MIN: Final = 16
 AUDIT_LEVELS: Final = ("off", "denied", "writes", "all")
 AuditLevel = Literal["off", "denied", "writes", "all"]
 
@@ -134,6 +136,13 @@ class NodeConfig(msgspec.Struct, kw_only=True):
         if level not in AUDIT_LEVELS:
             raise ConfigError(f"settings.audit_level: {level!r} is none of {', '.join(AUDIT_LEVELS)}")
         return (path, cast(AuditLevel, level)) if level != "off" else ("", "off")
+
+    def hot_log_bytes(self) -> int:
+        """A smaller log could wait for ever for the room of what one message brings. Raises ConfigError."""
+        megabytes = self.number("hot_log_mb", 256)
+        if megabytes < HOT_LOG_MB_MIN:
+            raise ConfigError(f"settings.hot_log_mb: {megabytes} is less than {HOT_LOG_MB_MIN}")
+        return megabytes * MEGABYTE
 
     def replication(self) -> Settings:
         """The protocol's constants. Raises ConfigError."""

@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command in (None, "serve"):
             config.insecure_no_auth |= options.insecure_no_auth
             config.check_access()
+            config.hot_log_bytes()
             config.audit()
     except (ConfigError, OSError) as error:
         print(f"keystead-node: {error}", file=sys.stderr)

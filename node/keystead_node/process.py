@@ -29,7 +29,7 @@ from keystead_node.catalog_client import CatalogClient
 from keystead_node.catalog_host import CatalogHost
 from keystead_node.catalog_locks import CatalogLock, FileLock
 from keystead_node.clock import boottime_us
-from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, NodeConfig
+from keystead_node.config import EXIT_DISK_FAILED, EXIT_RENOUNCED, MEGABYTE, NodeConfig
 from keystead_node.copies import Copies
 from keystead_node.errors import WriteOutcomeUnknown
 from keystead_node.expiry import PERIOD_SECONDS, ROWS_PER_SECOND, Expiry
@@ -69,7 +69,6 @@ FINISH_SECONDS_MAX = 1.0
 LISTEN_BACKLOG = 1024
 HOUSEKEEPING_SECONDS = 0.5
 FLUSHES_PER_TURN = 4
-MEGABYTE = 1024 * 1024
 
 
 class PortInUse(Exception):

@@ -7,7 +7,7 @@ import structlog
 from keystead_core.ids import Lsn, NodeId, PartitionId
 from keystead_core.log.entries import EMPTY_LOG, LogPoint, RecoveredReplica
 from keystead_core.log.record import Kind
-from keystead_node.config import NodeConfig
+from keystead_node.config import MEGABYTE, NodeConfig
 from keystead_node.partition_store import BASE_FILE
 from keystead_node.storage.cold_log import ColdError, ColdLog, DirectoryStore
 from keystead_node.storage.disk import FileDisk, Volume
@@ -18,7 +18,6 @@ from keystead_node.storage.row_stores import RowStores
 
 log = structlog.get_logger("recovery")
 
-MEGABYTE = 1024 * 1024
 HOT_LOG_FILE = "hot.log"
 
 
@@ -53,11 +52,11 @@ class OpenVolume:
 
 
 def open_volume(config: NodeConfig) -> OpenVolume:
-    """Raises VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster, DiskFailed."""
+    """Raises ConfigError, VolumeInUse, VolumeNotWritable, VolumeTooNew, WrongCluster, DiskFailed."""
     data_dir = Path(config.data_dir)
+    hot_bytes = config.hot_log_bytes()
     volume = Volume.open(data_dir, config.cluster)
     try:
-        hot_bytes = config.number("hot_log_mb", 256) * MEGABYTE
         path = data_dir / HOT_LOG_FILE
         is_new = not path.exists()
         replicas: list[RecoveredReplica] = []

@@ -152,11 +152,10 @@ def test_a_node_whose_keys_are_not_there_serves_nobody_and_says_so(tmp_path: Pat
         ({"insecure_no_auth": True, "credentials_dir": "keys"}, "credentials_dir and insecure_no_auth rule each other"),
         ({"settings": {"audit_level": "some"}}, "settings.audit_level: 'some' is none of off, denied, writes, all"),
         ({"settings": {"audit_log": "/none/audit.jsonl"}}, "/none/audit.jsonl cannot be written: No such file"),
+        ({"settings": {"hot_log_mb": 8}}, "settings.hot_log_mb: 8 is less than 16"),
     ],
 )
-def test_a_node_that_is_not_told_who_may_call_it_does_not_start(
-    tmp_path: Path, config: dict[str, Any], says: str
-) -> None:
+def test_a_node_that_is_told_what_cannot_be_does_not_start(tmp_path: Path, config: dict[str, Any], says: str) -> None:
     cluster = Pods(tmp_path, **config)
     try:
         pod = cluster.start("node-0", "a", 1)

@@ -34,6 +34,8 @@ THEMES = {
 
 GEOMETRIES = (Geometry(8, 8, 8), Geometry(8, 8, 8), Geometry(16, 8, 16))
 """Hot logs so small that their segments are reused within a run."""
+APPEND_BYTES_MAX = 1 << 15
+"""As to a log, what one message brings is small: a node's is not smaller than 16 of the largest."""
 
 
 SPLIT_SHARE = 0.33
@@ -232,7 +234,7 @@ def _settings(random: Random, theme: str) -> Settings:
         lock=random.choice(("preferred", "preferred", "required", "none")),
         resend=lease * 2 // 5,
         seal_bytes=random.choice((400, 1500, 6000, 1 << 20)),
-        append_bytes_max=random.choice((100, 600, 4000, 1 << 20)),
+        append_bytes_max=random.choice((100, 600, 4000, APPEND_BYTES_MAX)),
         window_bytes=random.choice((300, 4000, 1 << 20)),
         level_records=random.choice((1, 4, 64)),
         reads="quorum" if random.random() < (0.3 if theme == "leases" else 0.1) else "lease",

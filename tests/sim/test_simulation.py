@@ -63,6 +63,8 @@ REGRESSIONS = {
     859920: "a machine was left down that the target before could not do without, which its master still went by"
     " (the simulator's mistake)",
     873289: "a group's only voter lost its power twice: what may never have been synced then counted as lost for good",
+    893540: "one message brought more records than its tiny hot log took at once (the simulator's mistake)",
+    897835: "a voter that did not know its group's members asked only those who were to follow them for a lost record",
     739941177: "a damaged voter whom no machine was left to replace",
     739941183: "a late master of an epoch that was over, taken for one that lacks what was committed",
     738000099: "a torn batch beside a lost volume left no quorum that could decide",
