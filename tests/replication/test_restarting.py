@@ -2,7 +2,7 @@
 
 import msgspec
 
-from keystead_core.ids import NodeId, ReplicaId
+from keystead_core.ids import SECOND, NodeId, ReplicaId
 from keystead_core.log.entries import EMPTY_LOG, RecoveredReplica, ReplicaState, StateEntry
 from keystead_core.log.record import Kind, make_record
 from keystead_core.replication import effects as ef
@@ -11,7 +11,7 @@ from keystead_core.replication import messages as msg
 from keystead_core.replication.membership import encode_membership
 from keystead_core.replication.node import Node
 from keystead_core.replication.settings import Settings
-from tests.replication.rig import BOOT, FOUNDING, GROUP, A, chain, founding_record, point
+from tests.replication.rig import BOOT, FOUNDING, GROUP, A, B, chain, founding_record, point, sent
 
 LOG_ONLY = msgspec.structs.replace(FOUNDING.members[0], log_only=True)
 
@@ -92,3 +92,17 @@ def test_nothing_is_owed_to_a_log_only_replica() -> None:
     state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
     found = RecoveredReplica(GROUP, state, [], 2, 0, 1, point(two), cold_membership=first.body)
     assert Node(Settings(), A, BOOT, [found], 0, 1).start(0) == []
+
+
+def test_nobody_is_supported_before_what_was_granted_before_the_stop_has_lapsed() -> None:
+    """Schedule 10: the restart forgot whom it had granted a lease, and until when."""
+    settings = Settings()
+    state = ReplicaState(ReplicaId(1), 1, ReplicaId(0), 0, "", EMPTY_LOG, b"")
+    node = Node(settings, A, BOOT, [RecoveredReplica(GROUP, state, [founding_record()], 1, 0)], 10 * SECOND, 1)
+    node.start(10 * SECOND)
+    node.step(ev.Registered(), 10 * SECOND)
+    asked = ev.Received(B, BOOT, msg.SupportRequest(GROUP, ReplicaId(2), BOOT, 5, None))
+    (refusal,) = sent(node.step(asked, 10 * SECOND + settings.granted - 1), msg.SupportRefused, B)
+    assert refusal.expires_in == 1
+    promised = node.step(asked, 10 * SECOND + settings.granted)
+    assert [effect for effect in promised if isinstance(effect, ef.Persist)]

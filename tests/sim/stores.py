@@ -171,7 +171,7 @@ class Stores:
             return
         rows = self.rows_of(partition)
         rows.flush()
-        if all(known.right != right for _, known in rows.splits()):
+        if all(known.right != right for _, known in self.splits(partition)):
             return  # They were replaced meanwhile, by those of others that had let the right half go.
         files = Files(self._volume.random, dict(self._volume.database_of(partition).flushed))
         RowStore(_NOWHERE, files, database).become_right(event.base, split)
